@@ -1,0 +1,119 @@
+"""The routes, and what happens to a request whichever of them it takes.
+
+request -> route -> method -> endpoint -> response
+                                 |
+                                 +-- Refusal, TooLarge, StoreUnavailable, a fault of ours --> problem
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from heliograph.api import messages, profiles, sandbox
+from heliograph.api.body import TooLarge
+from heliograph.api.context import ApiContext
+from heliograph.api.problems import DO_NOT_RETRY, problem
+from heliograph.domain.compose import Form
+from heliograph.domain.errors import Code, Refusal
+from heliograph.log import get_logger
+from heliograph.store.engine import StoreUnavailable
+
+logger = get_logger("api")
+
+Endpoint = Callable[[ApiContext, Request], Awaitable[Response]]
+Methods = Mapping[str, Endpoint]
+
+PREFIX = "/v2"
+
+
+def _send(form: Form) -> Endpoint:
+    return partial(messages.send, form=form)
+
+
+RESOURCES: Mapping[str, Methods] = {
+    "/messages": {"POST": _send(Form.ANY)},
+    "/messages/schedule": {"POST": _send(Form.SCHEDULE)},
+    "/messages/long_code": {"POST": _send(Form.LONG_CODE)},
+    "/messages/short_code": {"POST": _send(Form.SHORT_CODE)},
+    "/messages/number_pool": {"POST": _send(Form.NUMBER_POOL)},
+    "/messages/group_mms": {"POST": _send(Form.GROUP_MMS)},
+    "/messages/alphanumeric_sender_id": {"POST": _send(Form.ALPHANUMERIC)},
+    "/messages/group/{message_id}": {"GET": messages.retrieve_group},
+    "/messages/{id}": {"GET": messages.retrieve, "DELETE": messages.cancel},
+    "/messages/{id}/timeline": {"GET": messages.timeline},
+    "/messaging_profiles": {"POST": profiles.create, "GET": profiles.index},
+    "/messaging_profiles/{id}": {"GET": profiles.retrieve},
+}
+"""What is served under `/v2` and, as the same, without it."""
+
+SANDBOX: Mapping[str, Methods] = {
+    "/sandbox/clock": {"GET": sandbox.clock},
+    "/sandbox/clock/advance": {"POST": sandbox.advance},
+    "/sandbox/handsets": {"GET": sandbox.handsets},
+    "/sandbox/handsets/{number}": {"GET": sandbox.handset},
+}
+
+
+def create_app(context: ApiContext) -> ASGIApp:
+    """The API as an ASGI application."""
+    served = {PREFIX + path: methods for path, methods in RESOURCES.items()} | dict(RESOURCES)
+    if context.sandbox is not None:
+        served |= SANDBOX
+    routes: list[BaseRoute] = [Route(path, _Resource(context, methods)) for path, methods in served.items()]
+    routes.append(Route("/healthz", _healthy))
+    return Router(routes, redirect_slashes=False, default=_unknown_route)
+
+
+class _Resource:
+    """One path with its methods."""
+
+    def __init__(self, context: ApiContext, methods: Methods) -> None:
+        self._context = context
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._answer(request)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        endpoint = self._methods.get(request.method)
+        if endpoint is None:
+            allowed = ", ".join(self._methods)
+            refusal = Refusal(Code.METHOD_NOT_ALLOWED, f"{request.method} is not possible here; {allowed} is.")
+            return problem(refusal, headers={"allow": allowed})
+        try:
+            return await endpoint(self._context, request)
+        except Refusal as refusal:
+            return problem(refusal)
+        except TooLarge:
+            detail = f"The body is larger than {self._context.max_body:,} bytes."
+            return problem(Refusal(Code.BAD_REQUEST, detail, "/"), status=413, headers={"connection": "close"})
+        except StoreUnavailable as error:
+            logger.warning("the store did not answer", action="store_unavailable", reason=str(error))
+            detail = "The database cannot be reached. Whether this request took effect is not known."
+            return problem(Refusal(Code.SERVICE_UNAVAILABLE, detail), headers=_retry_headers(request))
+        except Exception:
+            logger.exception("a request failed", action="internal_fault", method=request.method, path=request.url.path)
+            detail = "Something went wrong on our side; the log of the server has the cause."
+            return problem(Refusal(Code.UNEXPECTED, detail), headers=_retry_headers(request))
+
+
+def _retry_headers(request: Request) -> Mapping[str, str] | None:
+    """A repeated POST would send twice; GET and DELETE may be repeated."""
+    return DO_NOT_RETRY if request.method == "POST" else None
+
+
+async def _unknown_route(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    detail = f"There is nothing at {scope['path'][:100]}."
+    await problem(Refusal(Code.NOT_FOUND, detail, "/"))(scope, receive, send)
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,80 @@
+"""A request's body: read within bounds, decoded into its type, every way it can be wrong told apart."""
+
+from re import DOTALL
+from re import compile as regex
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from heliograph.domain.errors import Code, Refusal
+
+Shape = TypeVar("Shape")
+
+_AT = regex(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", DOTALL)
+_STEP = regex(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+class TooLarge(Exception):
+    """The body is larger than the server takes."""
+
+
+async def read_json(request: Request, decoder: "msgspec.json.Decoder[Shape]", limit: int) -> Shape:
+    """The body as its type. Raises a `Refusal` that names the place, or `TooLarge`."""
+    _check_content_type(request.headers.get("content-type"))
+    body = await _read(request, limit)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise wrong_type(str(error)) from None
+    except UnicodeDecodeError:
+        raise Refusal(Code.INVALID_ENCODING, "The body is not valid UTF-8.", "/") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _not_json(body, str(error)) from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise TooLarge
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise Refusal(Code.BAD_REQUEST, "The connection ended within the body.", "/") from None
+    return b"".join(chunks)
+
+
+def _check_content_type(content_type: str | None) -> None:
+    """A missing type is taken as JSON; `application/json` and types built on it are, whatever their parameters."""
+    if content_type is None:
+        return
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        detail = f"Send the body as 'Content-Type: application/json', got '{content_type[:64]}'."
+        raise Refusal(Code.JSON_EXPECTED, detail)
+
+
+def _not_json(body: bytes, reason: str) -> Refusal:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        detail = f"The body is not valid UTF-8 (byte {error.start})."
+        return Refusal(Code.INVALID_ENCODING, detail, "/")
+    if not body.strip():
+        return Refusal(Code.INVALID_JSON, "The body is empty; a JSON object is expected.", "/")
+    return Refusal(Code.INVALID_JSON, f"The body is not valid JSON: {reason.removeprefix('JSON is malformed: ')}.", "/")
+
+
+def wrong_type(message: str, below: str = "") -> Refusal:
+    """A validation error of msgspec, its path turned into a pointer under `below`."""
+    match = _AT.fullmatch(message)
+    what, path = (match["what"], match["path"]) if match else (message, None)
+    steps = _STEP.findall(path or "")
+    escaped = ((name or index).replace("~", "~0").replace("/", "~1") for name, index in steps)
+    pointer = below + "".join(f"/{step}" for step in escaped) or "/"
+    return Refusal(Code.INVALID_TYPE, f"{what.replace('`', chr(39))} at '{pointer}'.", pointer)

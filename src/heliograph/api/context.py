@@ -1,0 +1,62 @@
+"""What every endpoint works with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from heliograph.api.auth import Caller, authenticate
+from heliograph.domain.compose import Tables
+from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.instant import Instant
+from heliograph.domain.schedule import ScheduleRules
+from heliograph.store.store import Store
+
+Answer = TypeVar("Answer")
+
+STALE_TRIES = 5
+"""Account changes that one request outlives; more in a few milliseconds is a flood of changes, not a race."""
+
+
+class StaleAccounts(Exception):
+    """What was known of the accounts is no longer so: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What the routes of the sandbox do beyond reading the store."""
+
+    advance: Callable[[Instant], Awaitable[None]]
+    """Move the test clock to a moment, and return when everything due until then was done in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """The store, the settings as plain values, and the tables that messages are made with."""
+
+    store: Store
+    tables: Tables
+    rules: ScheduleRules
+    validity: int
+    retention: int
+    max_body: int
+    released: Callable[[], None]
+    """Told when a message was taken that is due at once."""
+    sandbox: Sandbox | None = None
+
+    async def as_caller(self, authorization: str | None, attempt: Callable[[Caller, int], Awaitable[Answer]]) -> Answer:
+        """Recognise the caller and make the attempt, again when the accounts changed under it.
+
+        The attempt gets the epoch that it was recognised under and raises `StaleAccounts` when the database is at
+        another. A refusal may come from what was remembered, so it stands only when the epoch did not move.
+        """
+        accounts = self.store.accounts
+        for _ in range(STALE_TRIES):
+            epoch = accounts.epoch
+            try:
+                return await attempt(await authenticate(accounts, authorization), epoch)
+            except StaleAccounts:
+                await accounts.refresh()
+            except Refusal:
+                if not await accounts.refresh():
+                    raise
+        raise Refusal(Code.SERVICE_UNAVAILABLE, "Accounts are being changed; try again.")

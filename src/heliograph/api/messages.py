@@ -1,0 +1,214 @@
+"""`/messages`: send, schedule, read, call off."""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from heliograph import randomness
+from heliograph.api.auth import Caller
+from heliograph.api.body import read_json
+from heliograph.api.context import ApiContext, StaleAccounts
+from heliograph.api.problems import JSON
+from heliograph.api.shapes import (
+    SEND_DECODER,
+    Data,
+    EventBody,
+    cancelled_body,
+    encode,
+    lateness_ms,
+    message_body,
+    to_command,
+)
+from heliograph.domain import routing
+from heliograph.domain.accounts import Profile, Sender
+from heliograph.domain.address import AddressKind
+from heliograph.domain.compose import Draft, Form, SendCommand, compose, draft
+from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.ids import MessageId, OrganizationId, canonical_uuid
+from heliograph.domain.instant import duration_text, to_text
+from heliograph.domain.lifecycle import FINAL, Status
+from heliograph.domain.message import Message
+from heliograph.domain.schedule import ScheduleRules, check_send_at
+from heliograph.store.accounts import AccountLookup
+from heliograph.store.messages import Acceptance, Accepted, Cancellation
+
+
+async def send(context: ApiContext, request: Request, form: Form) -> Response:
+    """`POST /messages` and the endpoints beside it: one body, one answer, kept before it is answered (P2)."""
+
+    command: SendCommand | None = None
+
+    async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
+        nonlocal command
+        if command is None:
+            command = to_command(form, await read_json(request, SEND_DECODER, context.max_body))
+        wanted = draft(command)
+        rules = caller.organization.overrides.over(context.rules)
+        messages = await _compose(context, caller, wanted, rules)
+        await _accept(context, Acceptance(messages, epoch, rules.max_pending))
+        return messages
+
+    messages = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data(message_body(messages)))
+
+
+async def retrieve(context: ApiContext, request: Request) -> Response:
+    """`GET /messages/{id}`; a group's id answers with all its recipients."""
+
+    async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
+        message = await _find(context, caller, request.path_params["id"], epoch)
+        if message.group_id == message.id:
+            return await context.store.messages.group(caller.organization_id, message.group_id)
+        return [message]
+
+    messages = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data(message_body(messages)))
+
+
+async def timeline(context: ApiContext, request: Request) -> Response:
+    """`GET /messages/{id}/timeline`, an extension: what happened to a message, and how late it left."""
+
+    async def attempt(caller: Caller, epoch: int) -> Message:
+        return await _find(context, caller, request.path_params["id"], epoch)
+
+    message = await context.as_caller(request.headers.get("authorization"), attempt)
+    rows = await context.store.messages.timeline(message.id)
+    events = [
+        EventBody(str(row["id"]), row["change"], row["status"], to_text(row["at"]), row["detail"]) for row in rows
+    ]
+    left_at = None if message.left_at is None else to_text(message.left_at)
+    return _json(Data(events, {"left_at": left_at, "lateness_ms": lateness_ms(message)}))
+
+
+async def retrieve_group(context: ApiContext, request: Request) -> Response:
+    """`GET /messages/group/{message_id}`: each message of a group MMS by itself."""
+
+    async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
+        message = await _find(context, caller, request.path_params["message_id"], epoch)
+        if message.group_id is None:
+            raise _unknown(message.id)
+        return await context.store.messages.group(caller.organization_id, message.group_id)
+
+    messages = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data([message_body([each]) for each in messages]))
+
+
+async def cancel(context: ApiContext, request: Request) -> Response:
+    """`DELETE /messages/{id}`: the flat message, cancelled, or why not (Contract 1.5).
+
+    Asked again it answers the same: the SDKs repeat a call whose answer was lost.
+    """
+
+    async def attempt(caller: Caller, epoch: int) -> Message:
+        message_id = _message_id(request.path_params["id"])
+        cutoff = caller.organization.overrides.over(context.rules).cancel_cutoff
+        answer = await context.store.cancel(Cancellation(caller.organization_id, message_id, cutoff, epoch))
+        if answer.stale:
+            raise StaleAccounts
+        if answer.message is None:
+            raise _unknown(message_id)
+        if answer.message.status is not Status.CANCELLED:
+            raise _too_late(answer.message, answer.now, cutoff)
+        return answer.message
+
+    message = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(cancelled_body(message))
+
+
+async def _compose(context: ApiContext, caller: Caller, wanted: Draft, rules: ScheduleRules) -> Sequence[Message]:
+    now = context.store.clock.now()
+    if wanted.send_at is not None:
+        check_send_at(wanted.send_at, now, rules)
+    sender, profile = await _origin(context.store.accounts, caller.organization_id, wanted)
+    ids = [randomness.new_id(now) for _ in wanted.recipients]
+    return compose(wanted, sender, profile, context.tables, now, context.validity, sorted(ids))
+
+
+async def _accept(context: ApiContext, acceptance: Acceptance) -> None:
+    answer = await context.store.accept(acceptance)
+    if answer is Accepted.STALE:
+        raise StaleAccounts
+    if answer is Accepted.FULL:
+        detail = f"{acceptance.max_pending:,} messages are scheduled, which is the limit: cancel some, or wait."
+        raise Refusal(Code.QUEUE_FULL, detail, meta={"max_pending": acceptance.max_pending})
+    if acceptance.messages[0].send_at is None:
+        context.released()
+
+
+async def _origin(accounts: AccountLookup, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:
+    """The sender and the profile of a draft (Contract 4.2)."""
+    profile_id = wanted.command.profile_id
+    profile = await _profile(accounts, organization_id, profile_id) if profile_id else None
+    address = wanted.sender
+    if address is None:
+        if profile is None:
+            raise Refusal(Code.MISSING_PARAMETER, "Give 'from' or 'messaging_profile_id'.", "/from")
+        senders = await accounts.pool(profile.id)
+        pool = profile.settings.number_pool_settings
+        return routing.pick(pool, senders, wanted.recipients[0].text, randomness.fraction()), profile
+    if address.kind is AddressKind.ALPHANUMERIC:
+        if profile is None:
+            detail = f"An alphanumeric sender such as '{address.text}' needs 'messaging_profile_id'."
+            raise Refusal(Code.MISSING_PARAMETER, detail, "/messaging_profile_id")
+        registered = await accounts.sender(organization_id, address.text, profile.id)
+        return routing.alphanumeric(profile, address.text, registered), profile
+    sender = await accounts.sender(organization_id, address.text)
+    if sender is None or sender.profile_id is None:
+        detail = f"{address.text} is not a number of one of your messaging profiles."
+        raise Refusal(Code.INVALID_FROM, detail, "/from")
+    return sender, profile or await _profile(accounts, organization_id, sender.profile_id)
+
+
+async def _profile(accounts: AccountLookup, organization_id: OrganizationId, profile_id: str) -> Profile:
+    canonical = canonical_uuid(profile_id)
+    profile = await accounts.profile(organization_id, canonical) if canonical else None
+    if profile is None:
+        detail = f"There is no messaging profile '{profile_id[:48]}'."
+        raise Refusal(Code.NO_ASSOCIATED_RESOURCE, detail, "/messaging_profile_id")
+    return profile
+
+
+async def _find(context: ApiContext, caller: Caller, text: str, epoch: int) -> Message:
+    """A message of the caller that is not older than the retention; what still waits is never too old."""
+    message_id = _message_id(text)
+    message, current = await context.store.messages.find(caller.organization_id, message_id)
+    if current != epoch:
+        raise StaleAccounts
+    if message is None:
+        raise _unknown(message_id)
+    if message.status in FINAL and message.received_at < context.store.clock.now() - context.retention:
+        raise _unknown(message_id)
+    return message
+
+
+def _message_id(text: str) -> MessageId:
+    canonical = canonical_uuid(text)
+    if canonical is None:
+        raise _unknown(text)
+    return MessageId(canonical)
+
+
+def _unknown(text: str) -> Refusal:
+    return Refusal(Code.NOT_FOUND, f"There is no message with the id '{text[:48]}'.", "/id")
+
+
+def _too_late(message: Message, now: int, cutoff: int) -> Refusal:
+    status = message.status
+    meta: dict[str, object] = {"status": status.value, "send_at": None}
+    if message.send_at is None:
+        return Refusal(Code.RESOURCE_LOCKED, f"The message was not scheduled: it is {status}.", meta=meta)
+    meta["send_at"] = to_text(message.send_at)
+    if status is Status.SCHEDULED:
+        left = max(0, message.send_at - now) / 1_000_000
+        detail = (
+            f"Too late to cancel: 'send_at' is {left:.1f} seconds away, "
+            f"and a message can be cancelled while it is more than {duration_text(cutoff)} away."
+        )
+    else:
+        detail = f"Too late to cancel: the message is {status}."
+    return Refusal(Code.RESOURCE_LOCKED, detail, meta=meta)
+
+
+def _json(body: object) -> Response:
+    return Response(encode(body), media_type=JSON)

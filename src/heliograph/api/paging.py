@@ -1,0 +1,72 @@
+"""Pages and filters of list endpoints (Contract 11)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from re import compile as regex
+
+from msgspec import Struct
+from starlette.datastructures import QueryParams
+
+from heliograph.domain.errors import Code, Refusal
+
+DEFAULT_SIZE = 20
+LARGEST_SIZE = 250
+LARGEST_NUMBER = 1_000_000
+_FILTER = regex(r"filter\[(\w+)\](?:\[(\w+)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        """How many items come before it."""
+        return (self.number - 1) * self.size
+
+
+class PageMeta(Struct):
+    """`meta` of a list."""
+
+    page_number: int
+    page_size: int
+    total_pages: int
+    total_results: int
+
+
+def page_meta(page: Page, total: int) -> PageMeta:
+    """The `meta` of one page of `total` items."""
+    return PageMeta(page.number, page.size, -(-total // page.size), total)
+
+
+def read_page(query: QueryParams) -> Page:
+    """`page[number]` and `page[size]`; raises a `Refusal`."""
+    number = _whole(query, "page[number]", 1, LARGEST_NUMBER)
+    return Page(number, _whole(query, "page[size]", DEFAULT_SIZE, LARGEST_SIZE))
+
+
+def read_filters(query: QueryParams, known: Mapping[str, frozenset[str]]) -> dict[tuple[str, str], str]:
+    """`filter[name]` and `filter[name][operator]`, a bare one as `eq`; raises a `Refusal` for one not `known`."""
+    found = {}
+    for parameter, value in query.multi_items():
+        if not parameter.startswith("filter"):
+            continue
+        match = _FILTER.fullmatch(parameter)
+        name, operator = (match[1], match[2] or "eq") if match else ("", "")
+        if operator not in known.get(name, frozenset()):
+            raise Refusal(Code.INVALID_FILTER, f"There is no filter '{parameter[:64]}' here.", parameter=parameter[:64])
+        found[name, operator] = value
+    return found
+
+
+def _whole(query: QueryParams, parameter: str, default: int, largest: int) -> int:
+    text = query.get(parameter)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= largest):
+        detail = f"'{parameter}' must be a whole number from 1 to {largest}, got '{text[:32]}'."
+        raise Refusal(Code.BAD_REQUEST, detail, parameter=parameter)
+    return int(text)

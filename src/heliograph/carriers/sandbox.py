@@ -1,0 +1,239 @@
+"""The simulated carrier: handsets instead of people, and outcomes scripted by the number that is sent to.
+
+    submit --> script of the destination --> handset, receipts to come --> inbox, when the clock says so
+
+What it takes is written down by its `Book` before it answers, so a restart forgets neither handsets nor receipts.
+The magic numbers are in `docs/magic-numbers.md`, which is made from `SCRIPTS`.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from heliograph import randomness
+from heliograph.carriers.interface import (
+    Abilities,
+    OutcomeUnknown,
+    ReceiptInbox,
+    Refused,
+    Throttled,
+)
+from heliograph.clock import Clock
+from heliograph.domain.errors import Code
+from heliograph.domain.handset import ComingReceipt, HandsetMessage, Submission
+from heliograph.domain.instant import SECOND, Instant
+from heliograph.domain.lifecycle import Change
+from heliograph.domain.message import DeliveryError, Message, MessageType
+from heliograph.domain.outcome import delivery_error
+from heliograph.domain.receipt import Receipt
+from heliograph.domain.text import Encoded, split
+from heliograph.service import Loop
+
+NAME = "sandbox"
+RECEIPTS_AT_ONCE = 500
+IDLE = SECOND // 10
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What happens to messages for one destination."""
+
+    meaning: str
+    arrives: bool = True
+    receipts: Sequence[Change] = (Change.DELIVER,)
+    error: DeliveryError | None = None
+    slow: bool = False
+    throttled_tries: int = 0
+    refused: bool = False
+    unknown: bool = False
+    overtaking: bool = False
+    """The receipt is with the service before the submit is answered."""
+
+
+DELIVERED = Script("delivered: the handset gets it and a receipt says so")
+SCRIPTS: Mapping[str, Script] = {
+    "+15005550000": DELIVERED,
+    "+15005550001": Script(
+        "delivery_failed with 40001 Not routable",
+        arrives=False,
+        receipts=(Change.FAIL,),
+        error=delivery_error(Code.NOT_ROUTABLE, "The destination is a landline or cannot be reached."),
+    ),
+    "+15005550002": Script(
+        "delivery_failed with 40002 Blocked as spam - temporary",
+        arrives=False,
+        receipts=(Change.FAIL,),
+        error=delivery_error(Code.BLOCKED_AS_SPAM, "A spam filter of the carrier stopped it."),
+    ),
+    "+15005550003": Script(
+        "sending_failed with 40008 Undeliverable: the carrier refuses it for good",
+        arrives=False,
+        receipts=(),
+        refused=True,
+        error=delivery_error(Code.UNDELIVERABLE, "The carrier did not accept it."),
+    ),
+    "+15005550004": Script("delivery_unconfirmed: it arrives, and no receipt ever comes", receipts=()),
+    "+15005550005": Script("slow: delivered, with the receipt after `sandbox.slow_delay`", slow=True),
+    "+15005550006": Script(
+        "throttled: the carrier refuses the first try for now and takes the second", throttled_tries=1
+    ),
+    "+15005550007": Script("the receipt comes before the answer to the submit", overtaking=True),
+    "+15005550008": Script("delivered, with the same receipt twice", receipts=(Change.DELIVER, Change.DELIVER)),
+    "+15005550009": Script(
+        "outcome unknown: it arrives, but the link is lost before the first answer", receipts=(), unknown=True
+    ),
+    "+15005550010": Script(
+        "delivery_failed with 40004 Rejected by destination",
+        arrives=False,
+        receipts=(Change.FAIL,),
+        error=delivery_error(Code.REJECTED_BY_DESTINATION, "The destination rejected it."),
+    ),
+}
+
+
+class Book(Protocol):
+    """Where the simulated carrier writes down what it must not forget."""
+
+    async def submit(self, submission: Submission) -> None:
+        """Keep what follows from a submit."""
+
+    async def due_receipts(self, limit: int) -> Sequence[ComingReceipt]:
+        """Receipts whose time has come, oldest first."""
+
+    async def forget_receipts(self, ids: Sequence[str]) -> None:
+        """These were taken by the inbox."""
+
+    async def next_receipt_at(self) -> Instant | None:
+        """When the next receipt is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Delays in microseconds: those of receipts by the service's clock, the answer's by the machine's."""
+
+    receipt_delay: int
+    slow_delay: int
+    answer_delay: int
+    repeatable: bool
+    record_file: Path | None = None
+
+
+class SandboxCarrier(Loop):
+    """A carrier for laptops, tests and demonstrations."""
+
+    name = NAME
+
+    def __init__(self, book: Book, clock: Clock, options: SandboxOptions) -> None:
+        super().__init__()
+        self.abilities = Abilities(repeatable=options.repeatable, receipts=True, mms=True)
+        self._book = book
+        self._clock = clock
+        self._options = options
+        self._inbox: ReceiptInbox | None = None
+        self._record = _Record(options.record_file) if options.record_file else None
+
+    async def start(self, inbox: ReceiptInbox | None = None) -> None:
+        """Hand receipts to `inbox` as they fall due."""
+        self._inbox = inbox or self._inbox
+        await super().start()
+
+    async def stop(self) -> None:
+        """Send no further receipt; those to come are in the book."""
+        await super().stop()
+        if self._record:
+            self._record.close()
+
+    async def submit(self, message: Message) -> str:
+        """Take a message as the script of its destination says. Raises a `CarrierFailure`."""
+        script = SCRIPTS.get(message.recipient, DELIVERED)
+        if self._record:
+            self._record.append(message)
+        if message.attempts <= script.throttled_tries:
+            raise Throttled(delivery_error(Code.QUEUE_FULL, "The carrier takes no more at this moment."))
+        if script.refused and script.error:
+            raise Refused(script.error)
+        carrier_message_id = f"sandbox-{message.id}"
+        await self._book.submit(self._submission(message, script, carrier_message_id))
+        if script.overtaking:
+            await self.deliver_receipts()
+        if self._options.answer_delay:
+            await asyncio.sleep(self._options.answer_delay / SECOND)
+        if script.unknown and message.attempts == 1:
+            detail = "The link to the carrier was lost before it answered. The carrier may or may not have it."
+            raise OutcomeUnknown(delivery_error(Code.OUTCOME_UNKNOWN, detail))
+        self.wake()
+        return carrier_message_id
+
+    async def run_pass(self) -> int:
+        """Deliver the receipts that are due; microseconds until the next is."""
+        await self.deliver_receipts()
+        upcoming = await self._book.next_receipt_at()
+        if upcoming is None:
+            return IDLE
+        return max(0, min(IDLE, upcoming - self._clock.now()))
+
+    async def deliver_receipts(self) -> int:
+        """Give the inbox every receipt that is due; how many there were."""
+        due = await self._book.due_receipts(RECEIPTS_AT_ONCE)
+        if not due or self._inbox is None:
+            return 0
+        for receipt in due:
+            await self._inbox(self._receipt(receipt))
+        await self._book.forget_receipts([receipt.id for receipt in due])
+        return len(due)
+
+    def _receipt(self, coming: ComingReceipt) -> Receipt:
+        return Receipt(coming.id, NAME, coming.carrier_message_id, coming.change, self._clock.now(), coming.error)
+
+    def _submission(self, message: Message, script: Script, carrier_message_id: str) -> Submission:
+        now = self._clock.now()
+        delay = self._options.slow_delay if script.slow else self._options.receipt_delay
+        due = Instant(now if script.overtaking else now + delay)
+        receipts = [
+            ComingReceipt(randomness.new_id(now), carrier_message_id, change, due, script.error)
+            for change in script.receipts
+        ]
+        arrival = _arrival(message, now) if script.arrives else None
+        return Submission(message.id, arrival, receipts, once=self._options.repeatable)
+
+
+def _arrival(message: Message, now: Instant) -> HandsetMessage:
+    body = message.body
+    segments: Sequence[str] = [body] if body else []
+    if body and message.type is MessageType.SMS:
+        facts = message.facts
+        segments = split(Encoded(body, facts.encoding, message.parts, facts.num_chars, facts.smart_encoding_applied))
+    return HandsetMessage(
+        id=randomness.new_id(now),
+        message_id=message.id,
+        handset=message.recipient,
+        sender=message.sender,
+        type=message.type.value,
+        subject=message.facts.subject,
+        text=body,
+        segments=segments,
+        media_urls=[each.url for each in message.facts.media],
+        arrived_at=now,
+    )
+
+
+class _Record:
+    """Every submit, one JSON line each, on disk before it is answered: what the carrier can testify to."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, message: Message) -> None:
+        """One write, so that lines of several processes do not mix."""
+        line = {"id": message.id, "to": message.recipient, "attempt": message.attempts, "send_at": message.send_at}
+        os.write(self._file, msgspec.json.encode(line) + b"\n")
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

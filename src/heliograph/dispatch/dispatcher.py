@@ -1,0 +1,176 @@
+"""From what is due to what was sent.
+
+    claim --> lease still ours? --> carrier.submit --> outcome --> record
+
+The dispatcher claims only as much as its window has room for, so that little is in doubt when a process dies. Right
+before a message's bytes leave, the lease is looked at on the monotonic clock: a dispatcher that was paused for longer
+must not send what the upkeep has since decided about (promises P1, P3).
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from heliograph import randomness
+from heliograph.carriers.interface import (
+    Carrier,
+    CarrierFailure,
+    OutcomeUnknown,
+    Refused,
+)
+from heliograph.clock import monotonic
+from heliograph.domain.errors import Code
+from heliograph.domain.instant import MILLISECOND, Instant
+from heliograph.domain.lifecycle import Change
+from heliograph.domain.message import DeliveryError, Message
+from heliograph.domain.outcome import RepeatPolicy, after_unknown, delivery_error
+from heliograph.domain.retry import backoff
+from heliograph.log import get_logger
+from heliograph.service import Loop
+from heliograph.store.claims import Claim, Outcome
+from heliograph.store.engine import StoreUnavailable
+from heliograph.store.store import Store
+
+logger = get_logger("dispatch")
+
+LEASE_MARGIN = 0.2
+"""The part of a lease, at its end, in which nothing is given to a carrier any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchOptions:
+    """Lengths of time in microseconds."""
+
+    window: int
+    lease: int
+    poll_interval: int
+    unconfirmed_after: int
+    retry_base: int
+    retry_max: int
+    drain_timeout: int
+    repeat_policy: RepeatPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    message: Message
+    token: str
+    usable_until: int
+    """On the monotonic clock."""
+
+
+class Dispatcher(Loop):
+    """Hands what is due to one carrier."""
+
+    name = "dispatcher"
+
+    def __init__(self, store: Store, carrier: Carrier, options: DispatchOptions) -> None:
+        super().__init__()
+        self._store = store
+        self._carrier = carrier
+        self._options = options
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Begin to claim."""
+        self._draining = False
+        await super().start()
+
+    async def stop(self) -> None:
+        """Claim nothing more; finish what a carrier has been given, hand back what it has not."""
+        self._draining = True
+        await super().stop()
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=self._options.drain_timeout / 1_000_000)
+
+    async def run_pass(self) -> int:
+        """Claim as much as there is room for; microseconds until it is worth looking again."""
+        room = self._options.window - len(self._in_hand)
+        if room <= 0:
+            return self._options.poll_interval
+        claimed = await self._claim(room)
+        for each in claimed:
+            task = asyncio.create_task(self._send(each))
+            self._in_hand.add(task)
+            task.add_done_callback(self._sent)
+        if len(claimed) == room:
+            return 0
+        return await self._until_next()
+
+    async def settle(self) -> None:
+        """Send everything that is due at this moment, and return when nothing is in hand (the test clock's step)."""
+        while claimed := await self._claim(self._options.window):
+            await asyncio.gather(*(self._send(each) for each in claimed))
+        if self._in_hand:
+            await asyncio.wait(self._in_hand)
+
+    async def _claim(self, limit: int) -> list[_Claimed]:
+        token = randomness.new_id(self._store.clock.now())
+        # Counted from before the question: whatever the database takes to answer is off our side of the lease.
+        usable_until = monotonic() + int(self._options.lease * (1 - LEASE_MARGIN))
+        found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
+        return [_Claimed(message, token, usable_until) for message in found]
+
+    async def _until_next(self) -> int:
+        upcoming = await self._store.next_due()
+        if upcoming is None:
+            return self._options.poll_interval
+        return max(MILLISECOND, min(self._options.poll_interval, upcoming - self._store.clock.now()))
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self.wake()
+
+    async def _send(self, claimed: _Claimed) -> None:
+        try:
+            outcome = await self._submit(claimed)
+            if not await self._store.record(outcome):
+                what = {"message_id": outcome.message_id, "change": outcome.change}
+                logger.warning("the lease was lost before the outcome was recorded", action="lease_lost", **what)
+        except StoreUnavailable as error:
+            what = {"message_id": claimed.message.id, "reason": str(error)}
+            logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
+
+    async def _submit(self, claimed: _Claimed) -> Outcome:
+        message = claimed.message
+        if self._draining or monotonic() >= claimed.usable_until:
+            now = self._store.clock.now()
+            return Outcome(message.id, claimed.token, Change.HAND_BACK, now, due_at=now)
+        left_at = self._store.clock.now()
+        try:
+            carrier_message_id = await self._carrier.submit(message)
+        except CarrierFailure as failure:
+            return self._failed(claimed, left_at, failure)
+        except Exception as error:
+            logger.exception("a carrier failed in an unforeseen way", action="carrier_bug", message_id=message.id)
+            return self._failed(claimed, left_at, OutcomeUnknown(_bug(error)))
+        now = self._store.clock.now()
+        deadline = Instant(now + self._options.unconfirmed_after)
+        return Outcome(
+            message.id,
+            claimed.token,
+            Change.ACCEPT,
+            now,
+            left_at=left_at,
+            deadline_at=deadline,
+            carrier_message_id=carrier_message_id,
+        )
+
+    def _failed(self, claimed: _Claimed, left_at: Instant, failure: CarrierFailure) -> Outcome:
+        now = self._store.clock.now()
+        message, token = claimed.message, claimed.token
+        if isinstance(failure, Refused):
+            return Outcome(message.id, token, Change.REFUSE, now, left_at=left_at, error=failure.error)
+        change = Change.DEFER
+        if isinstance(failure, OutcomeUnknown):
+            change = after_unknown(self._options.repeat_policy, repeatable=self._carrier.abilities.repeatable)
+        if change is Change.LOSE:
+            return Outcome(message.id, token, change, now, left_at=left_at, error=failure.error)
+        wait = backoff(message.attempts, self._options.retry_base, self._options.retry_max, randomness.fraction())
+        in_doubt = isinstance(failure, OutcomeUnknown)
+        return Outcome(message.id, token, change, now, due_at=Instant(now + wait), in_doubt=in_doubt)
+
+
+def _bug(error: Exception) -> DeliveryError:
+    detail = f"The carrier's link failed in an unforeseen way ({type(error).__name__})."
+    return delivery_error(Code.OUTCOME_UNKNOWN, detail)

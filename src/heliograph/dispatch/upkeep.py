@@ -1,0 +1,64 @@
+"""What time does to messages that nobody touches: leases end, validity ends, receipts do not come."""
+
+from dataclasses import dataclass
+
+from heliograph.carriers.interface import Carrier
+from heliograph.domain.instant import SECOND
+from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED, RepeatPolicy
+from heliograph.log import get_logger
+from heliograph.service import Loop
+from heliograph.store.claims import Expiry, Recovery
+from heliograph.store.store import Store
+
+logger = get_logger("upkeep")
+
+AT_ONCE = 500
+INTERVAL = SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Upkept:
+    """What one pass did, in messages."""
+
+    recovered: int
+    lost: int
+    expired: int
+    unconfirmed: int
+    matched: int
+
+    @property
+    def any(self) -> bool:
+        """Whether it did anything."""
+        return bool(self.recovered or self.lost or self.expired or self.unconfirmed or self.matched)
+
+
+class Upkeep(Loop):
+    """Looks once a second; any number of nodes may do so at the same time."""
+
+    name = "upkeep"
+
+    def __init__(self, store: Store, carrier: Carrier, policy: RepeatPolicy) -> None:
+        super().__init__()
+        self._store = store
+        everything = policy is RepeatPolicy.RATHER_TWICE or carrier.abilities.repeatable
+        self._repeatable = [carrier.name] if everything else []
+
+    async def run_pass(self) -> int:
+        """One look; again at once while there is more."""
+        await self._store.engine.synchronize_clock()
+        done = await self.tidy()
+        if done.any:
+            logger.info("upkeep", action="upkeep", **{name: getattr(done, name) for name in Upkept.__slots__})
+        return INTERVAL
+
+    async def tidy(self) -> Upkept:
+        """Decide about everything whose time is over."""
+        recovered, lost = await self._store.recover(Recovery(self._repeatable, AT_ONCE, LEASE_LOST))
+        expired, doubtful = await self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED))
+        return Upkept(
+            recovered=recovered,
+            lost=lost + doubtful,
+            expired=expired,
+            unconfirmed=await self._store.unconfirm(AT_ONCE),
+            matched=await self._store.match_receipts(AT_ONCE),
+        )

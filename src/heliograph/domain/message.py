@@ -1,0 +1,112 @@
+"""An outbound message, from the request that made it to its last status."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
+from heliograph.domain.instant import Instant
+from heliograph.domain.lifecycle import Status
+from heliograph.domain.text import Encoding
+
+
+class MessageType(StrEnum):
+    """`type` of a message."""
+
+    SMS = "SMS"
+    MMS = "MMS"
+
+
+class Media(msgspec.Struct, frozen=True):
+    """One item of an MMS; all but the URL are unknown until it is fetched (Contract 4.3)."""
+
+    url: str
+    content_type: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+
+class DeliveryError(msgspec.Struct, frozen=True):
+    """Why a message failed, as it stands in its `errors[]`."""
+
+    code: str
+    title: str
+    detail: str
+
+
+class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was true when the message was taken. It is kept with the message and never changes."""
+
+    encoding: Encoding
+    num_chars: int
+    body: str | None = None
+    """The text as it goes to the carrier, where smart encoding changed it."""
+    smart_encoding_applied: bool = False
+    subject: str | None = None
+    media: tuple[Media, ...] = ()
+    tags: tuple[str, ...] = ()
+    from_carrier: str = ""
+    from_line_type: str = ""
+    to_carrier: str = ""
+    to_line_type: str = ""
+    campaign_id: str | None = None
+    campaign_billable: bool = False
+    campaign_registered: str | None = None
+    webhook_url: str | None = None
+    webhook_failover_url: str | None = None
+    own_webhooks: bool = False
+    """The two URLs came with the message, not from its profile."""
+    use_profile_webhooks: bool = True
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one recipient. A group MMS is one of these for each recipient, with one `group_id`."""
+
+    id: MessageId
+    organization_id: OrganizationId
+    profile_id: ProfileId
+    type: MessageType
+    status: Status
+    sender: str
+    recipient: str
+    text: str | None
+    parts: int
+    rate: int
+    """Price of the whole message in 1/100000 of `facts.currency`; so is `carrier_fee`."""
+    carrier_fee: int
+    received_at: Instant
+    send_at: Instant | None
+    """When the caller wants it to leave; None means at once."""
+    valid_until: Instant
+    facts: Facts
+    group_id: MessageId | None = None
+    due_at: Instant | None = None
+    """From when a dispatcher may claim it; None while it is claimed and after the last try."""
+    left_at: Instant | None = None
+    """When its bytes were given to the carrier."""
+    sent_at: Instant | None = None
+    completed_at: Instant | None = None
+    attempts: int = 0
+    carrier: str | None = None
+    carrier_message_id: str | None = None
+    errors: tuple[DeliveryError, ...] = ()
+
+    @property
+    def body(self) -> str | None:
+        """The text as it goes to the carrier."""
+        return self.text if self.facts.body is None else self.facts.body
+
+    @property
+    def lateness(self) -> int | None:
+        """Microseconds between the moment it was wanted and the moment it left (promise P4)."""
+        if self.left_at is None:
+            return None
+        return self.left_at - (self.received_at if self.send_at is None else self.send_at)
+
+    @property
+    def charged(self) -> bool:
+        """Whether it costs anything: a message is charged when it is released (Contract 2.5, code 40014)."""
+        return self.status not in {Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED}

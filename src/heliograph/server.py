@@ -1,0 +1,331 @@
+"""The composition root: settings in, a running service out.
+
+    settings -> store -> carrier -> dispatcher, upkeep -> API -> HTTP
+
+Everything is started in that order and stopped in the reverse.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+
+from heliograph import randomness
+from heliograph.api.app import create_app
+from heliograph.api.auth import key_text, secret_hash
+from heliograph.api.context import ApiContext
+from heliograph.api.context import Sandbox as SandboxRoutes
+from heliograph.carriers.sandbox import SandboxCarrier, SandboxOptions
+from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
+from heliograph.dispatch.time_travel import TimeTravel
+from heliograph.dispatch.upkeep import Upkeep
+from heliograph.domain.accounts import NumberPool, Organization, Profile, ProfileSettings, Sender
+from heliograph.domain.address import parse_sender
+from heliograph.domain.compose import Tables
+from heliograph.domain.ids import OrganizationId, ProfileId
+from heliograph.domain.numbers import NumberDirectory, parse_overrides
+from heliograph.domain.outcome import RepeatPolicy
+from heliograph.domain.pricing import parse_rates
+from heliograph.domain.schedule import ScheduleRules
+from heliograph.log import get_logger
+from heliograph.service import Service
+from heliograph.settings import Settings
+from heliograph.store.accounts import ApiKey
+from heliograph.store.engine import Engine, SqliteEngine, open_engine
+from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
+from heliograph.store.store import Store
+
+logger = get_logger("server")
+
+SANDBOX_ORGANIZATION = "Sandbox"
+SANDBOX_NUMBERS = ("+18445550001", "+18445550002")
+"""The sending numbers of the provider's own examples, which run unchanged."""
+
+
+class CannotServe(Exception):
+    """The server cannot be started; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts requests."""
+
+    base_url: str
+    store: Store
+    api_key: str | None = None
+    messaging_profile_id: str | None = None
+    from_number: str | None = None
+
+    def ready(self) -> dict[str, str]:
+        """What the ready file holds: where the server is and, in the sandbox, what to call it with."""
+        told = {
+            "base_url": self.base_url,
+            "api_key": self.api_key,
+            "messaging_profile_id": self.messaging_profile_id,
+            "from_number": self.from_number,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name; nothing is asked of the database yet."""
+    database = settings.database
+    engine = open_engine(
+        database.url,
+        pool_size=database.pool_size,
+        connect_timeout=database.connect_timeout / 1_000_000,
+        sandbox=settings.sandbox.enabled,
+    )
+    return Store(engine)
+
+
+def load_tables(settings: Settings) -> Tables:
+    """Rates and number facts. Raises `BadTable` with every bad line, and `CannotServe` for an unreadable file."""
+    rates = _read(settings.numbers.rates_file) or (
+        resources.files("heliograph").joinpath("data/rates.csv").read_text(encoding="utf-8")
+    )
+    facts = _read(settings.numbers.facts_file)
+    overrides = parse_overrides(facts, settings.numbers.facts_file) if facts else {}
+    return Tables(parse_rates(rates, settings.numbers.rates_file or "data/rates.csv"), NumberDirectory(overrides))
+
+
+def _read(path: str) -> str | None:
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotServe(f"{path} cannot be read: {error}") from error
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A server for as long as the context lasts; it has stopped, with nothing in hand, when the context is left.
+
+    Raises `CannotServe`, `UnusableSchema`, `BadTable` and `StoreUnavailable`.
+    """
+    tables = load_tables(settings)
+    listening = _listen(settings.http.host, settings.http.port)
+    store = open_store(settings)
+    try:
+        await _prepare(store.engine, settings.database.url)
+        async with _started([store]), _serving(settings, store, tables, listening) as base_url:
+            yield await _introduce(store, settings, base_url)
+    finally:
+        listening.close()
+        await store.engine.close()
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, store: Store, tables: Tables, listening: socket.socket) -> AsyncIterator[str]:
+    carrier = SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings))
+    dispatcher = Dispatcher(store, carrier, _dispatch_options(settings))
+    upkeep = Upkeep(store, carrier, RepeatPolicy(settings.dispatch.repeat_policy))
+    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])
+    context = ApiContext(
+        store=store,
+        tables=tables,
+        rules=schedule_rules(settings),
+        validity=settings.dispatch.validity,
+        retention=settings.retention.messages,
+        max_body=settings.http.max_body_bytes,
+        released=dispatcher.wake,
+        sandbox=SandboxRoutes(travel.advance) if settings.sandbox.enabled else None,
+    )
+    http = _Http(create_app(context), listening)
+    async with _started([_Receiving(carrier, store), dispatcher, upkeep, http]):
+        yield _base_url(settings.http.host, listening)
+
+
+class _Receiving:
+    """The carrier as a service, its receipts kept by the store."""
+
+    def __init__(self, carrier: SandboxCarrier, store: Store) -> None:
+        self._carrier = carrier
+        self._store = store
+
+    async def start(self) -> None:
+        await self._carrier.start(self._store.keep_receipt)
+
+    async def stop(self) -> None:
+        await self._carrier.stop()
+
+
+class _Http:
+    """uvicorn as a service."""
+
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            loop="none",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            backlog=2048,
+            timeout_graceful_shutdown=10,
+        )
+        self._server = _Uvicorn(config)
+        self._listening = listening
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._server.serve([self._listening]), name="http")
+        while not self._server.started:
+            await asyncio.wait([self._task], timeout=0.005)
+            if self._task.done():
+                raise CannotServe("The HTTP server did not start.") from self._task.exception()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+            self._task = None
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers: the command line has its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _started(services: Sequence[Service]) -> AsyncIterator[None]:
+    begun: list[Service] = []
+    try:
+        for service in services:
+            await service.start()
+            begun.append(service)
+        yield
+    finally:
+        for service in reversed(begun):
+            await service.stop()
+
+
+async def _prepare(engine: Engine, url: str) -> None:
+    """An empty SQLite file is made ready here; anything else waits for the operator's `heliograph migrate`."""
+    if isinstance(engine, SqliteEngine) and await schema_state(engine) is SchemaState.EMPTY:
+        await migrate(url)
+    await require_usable(engine)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotServe(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
+
+
+def _base_url(host: str, listening: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listening.getsockname()[1]}"
+
+
+async def _introduce(store: Store, settings: Settings, base_url: str) -> Running:
+    """In the sandbox, a first organisation and a new key for this start; elsewhere only the address."""
+    if not settings.sandbox.enabled:
+        return Running(base_url, store)
+    organization, profile = await _sandbox_account(store)
+    key = await new_key(store, organization, "sandbox")
+    return Running(base_url, store, key, profile.id, SANDBOX_NUMBERS[0])
+
+
+async def new_key(store: Store, organization: Organization, name: str) -> str:
+    """Make a key, and return it as its owner sees it: once, for only its hash is stored."""
+    key_id, secret = randomness.key_id(), randomness.secret()
+    now = store.clock.now()
+    await store.changes.create_key(ApiKey(key_id, organization, name, secret_hash(secret), now))
+    return key_text(key_id, secret)
+
+
+async def _sandbox_account(store: Store) -> tuple[Organization, Profile]:
+    organization = await store.listing.organization(SANDBOX_ORGANIZATION)
+    if organization is None:
+        organization = await _make_sandbox_account(store)
+    sender = await store.accounts.sender(organization.id, SANDBOX_NUMBERS[0])
+    if sender is None or sender.profile_id is None:
+        raise CannotServe(f"{SANDBOX_NUMBERS[0]} is no longer a number of the organisation {SANDBOX_ORGANIZATION}.")
+    profile = await store.accounts.profile(organization.id, sender.profile_id)
+    if profile is None:
+        raise CannotServe(f"The messaging profile of {SANDBOX_NUMBERS[0]} is gone.")
+    return organization, profile
+
+
+async def _make_sandbox_account(store: Store) -> Organization:
+    now = store.clock.now()
+    organization = Organization(OrganizationId(randomness.new_id(now)), SANDBOX_ORGANIZATION)
+    pool = NumberPool(long_code_weight=1, toll_free_weight=1, skip_unhealthy=False)
+    settings = ProfileSettings(number_pool_settings=pool, v1_secret=randomness.secret())
+    profile = Profile(ProfileId(randomness.new_id(now)), organization.id, "Sandbox", settings, now, now)
+    await store.changes.create_organization(organization, now)
+    await store.changes.save_profile(profile)
+    for number in SANDBOX_NUMBERS:
+        await store.changes.add_sender(new_sender(store, profile, number), now)
+    logger.info("made a first organisation", action="sandbox_account", organization_id=organization.id)
+    return organization
+
+
+def new_sender(store: Store, profile: Profile, address: str) -> Sender:
+    """A sender of a profile with our own description of it. Raises `BadAddress`."""
+    parsed = parse_sender(address)
+    return Sender(
+        id=randomness.new_id(store.clock.now()),
+        organization_id=profile.organization_id,
+        profile_id=profile.id,
+        address=parsed.text,
+        kind=parsed.kind,
+        country=parsed.country,
+        carrier="Heliograph",
+        line_type="VoIP",
+    )
+
+
+def schedule_rules(settings: Settings) -> ScheduleRules:
+    """The bounds for organisations that have none of their own."""
+    schedule = settings.schedule
+    return ScheduleRules(schedule.min_lead, schedule.max_lead, schedule.cancel_cutoff, schedule.max_pending)
+
+
+def _dispatch_options(settings: Settings) -> DispatchOptions:
+    dispatch = settings.dispatch
+    return DispatchOptions(
+        window=dispatch.window,
+        lease=dispatch.lease,
+        poll_interval=dispatch.poll_interval,
+        unconfirmed_after=dispatch.unconfirmed_after,
+        retry_base=dispatch.retry_base,
+        retry_max=dispatch.retry_max,
+        drain_timeout=dispatch.drain_timeout,
+        repeat_policy=RepeatPolicy(dispatch.repeat_policy),
+    )
+
+
+def _sandbox_options(settings: Settings) -> SandboxOptions:
+    sandbox = settings.sandbox
+    return SandboxOptions(
+        receipt_delay=sandbox.receipt_delay,
+        slow_delay=sandbox.slow_delay,
+        answer_delay=sandbox.answer_delay,
+        repeatable=sandbox.repeat_safe,
+        record_file=Path(sandbox.record_file) if sandbox.record_file else None,
+    )
+
+
+def write_ready_file(path: Path, running: Running) -> None:
+    """Say that requests are accepted; whoever waits for the file never sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(running.ready())) + b"\n")
+    partial.replace(path)

@@ -1,0 +1,555 @@
+"""Every setting of the service: its name, default, limits and meaning, in one frozen tree.
+
+`load` puts the sources together, a later one winning over an earlier one:
+
+    defaults < TOML file < environment < command line
+
+It reports every problem at once, with the value got and the value wanted. No other module reads the environment.
+Durations are held in microseconds, sizes in bytes.
+
+`reference` renders the docs page from the same classes: `python -m heliograph.settings > docs/settings.md`.
+"""
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args
+
+from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+
+RepeatPolicy = Literal["never_twice", "rather_twice"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "text"]
+T = TypeVar("T")
+
+KIB = 1024
+MIB = 1024 * KIB
+# The first unit is the one of a bare number.
+_TIMES = {"s": SECOND, "d": DAY, "h": HOUR, "m": MINUTE, "ms": MILLISECOND, "us": MICROSECOND}
+_BYTES = {"B": 1, "GiB": 1024 * MIB, "MiB": MIB, "KiB": KIB}
+_COUNTS = {"": 1}
+_AMOUNT = re.compile(r"(-?\d{1,15}(?:_\d{3}){0,4}(?:\.\d{1,9})?(?:e-\d\d)?)([A-Za-z]*)", re.ASCII)
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# The server may be named in the address, or as `?host=` (several servers, or the folder of a socket).
+_POSTGRES = re.compile(
+    r"postgres(?:ql)?://((?:[^:/?#@\s]+(?::[^/?#@\s]*)?@)?"
+    r"(?:(?:[^:/?#@\s\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/[^/?#@\s]+(?:\?\S*)?|/[^/?#@\s]+\?(?:\S*&)?host=\S+))"
+)
+# A database in memory would break "acknowledged means kept", and each connection would see its own.
+_SQLITE = re.compile(r"sqlite:///(?!:memory:)[^?\0]*[^?/\0]")
+# These mask too much rather than too little: a stray `@` must not show the end of a password.
+_PASSWORD = re.compile(r"^([^:/?#]+://[^:]*:).*(?=@)", re.DOTALL)
+_PASSWORD_OR_PORT = re.compile(r"^([^:/?#]+://[^:]*:)[^@]*$")
+_QUERY_VALUE = re.compile(r"([?&](?!host=)[^=&]*=)[^&]*")
+
+_PREFIX = "HELIOGRAPH_"
+_CONFIG = "HELIOGRAPH_CONFIG"
+# Kubernetes ("Service: Discovering services") sets variables of our shape for a service that is called `heliograph`:
+# HELIOGRAPH_SERVICE_HOST, HELIOGRAPH_PORT=tcp://10.0.0.1:8400, HELIOGRAPH_PORT_8400_TCP_ADDR.
+_PLATFORM_NAME = re.compile(r"HELIOGRAPH_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)\w*)")
+_PLATFORM_VALUE = re.compile(r"(?:tcp|udp|sctp)://.*")
+
+
+class BadSettings(ValueError):
+    """The settings cannot be used; `problems` has one line for each thing to put right, with no secret in it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("the settings cannot be used:" + "".join(f"\n  - {problem}" for problem in problems))
+        self.problems = problems
+
+
+class Unfit(ValueError):
+    """A value is not what its setting wants. It carries no text: the value may be a secret."""
+
+
+def _quoted(raw: object) -> str:
+    """A value as a TOML file has it, cut to a readable length; of a table or a list only what it is."""
+    if isinstance(raw, dict | list | tuple):
+        return "a table" if isinstance(raw, dict) else "a list"
+    if isinstance(raw, str):
+        # What the environment holds need not be UTF-8.
+        raw = raw.encode("utf-8", "backslashreplace").decode()
+    quoted = json.dumps(raw, ensure_ascii=False, default=str)
+    return quoted if len(quoted) <= 120 else f"{quoted[:120]}..."
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What values a setting takes.
+
+    `wanted` says it in words. `read` takes what a TOML file holds, or text, and raises `Unfit`. `show` is a value for
+    people, written so that `read` takes it; `got` is a refused value for people. Neither shows a secret.
+    """
+
+    wanted: str
+    read: Callable[[object], T]
+    show: Callable[[T], object] = lambda value: value
+    got: Callable[[object], str] = _quoted
+
+
+def _amount(raw: object, units: Mapping[str, int]) -> int:
+    match = _AMOUNT.fullmatch(str(raw).strip()) if isinstance(raw, str | int | float) else None
+    if match is None or (match[2] and match[2] not in units):
+        raise Unfit
+    amount = Decimal(match[1].replace("_", "")) * units[match[2] or next(iter(units))]
+    if amount != int(amount):
+        raise Unfit
+    return int(amount)
+
+
+def _amount_text(amount: int, units: Mapping[str, int]) -> str:
+    """In the largest unit that divides it: `90s`, `5m`, `256KiB`, `0s`."""
+    fitting = [unit for unit in units if amount and amount % units[unit] == 0]
+    unit = max(fitting, key=units.__getitem__, default=next(iter(units)))
+    return f"{amount // units[unit]}{unit}"
+
+
+def _amount_kind(what: str, units: Mapping[str, int], low: int, high: int) -> Kind[int]:
+    def read(raw: object) -> int:
+        amount = _amount(raw, units)
+        if not low <= amount <= high:
+            raise Unfit
+        return amount
+
+    def show(amount: int) -> str:
+        return _amount_text(amount, units)
+
+    return Kind(f"{what} from {show(low)} to {show(high)}", read, show)
+
+
+def duration(at_least: int = 0, at_most: int = 366 * DAY) -> Kind[int]:
+    """A length of time in microseconds; the default limit is a year, as more is another unit taken for seconds."""
+    return _amount_kind('a duration ("5m", "250ms", or seconds)', _TIMES, at_least, at_most)
+
+
+def size(at_least: int, at_most: int) -> Kind[int]:
+    """A number of bytes."""
+    return _amount_kind('a size ("256KiB", or bytes)', _BYTES, at_least, at_most)
+
+
+def whole(at_least: int, at_most: int) -> Kind[int]:
+    """A whole number."""
+    return replace(_amount_kind("a whole number", _COUNTS, at_least, at_most), show=int)
+
+
+def flag() -> Kind[bool]:
+    """True or false."""
+
+    def read(raw: object) -> bool:
+        value = _FLAGS.get(raw.strip().lower()) if isinstance(raw, str) else raw
+        if not isinstance(value, bool):
+            raise Unfit
+        return value
+
+    return Kind("true or false (as text also 1, 0, yes, no)", read)
+
+
+def text(wanted: str = "text", pattern: str = r"[^\0]*") -> Kind[str]:
+    """Text that matches the pattern as a whole; a path is read as its text."""
+
+    def read(raw: object) -> str:
+        value = str(raw) if isinstance(raw, PurePath) else raw
+        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+            raise Unfit
+        return value
+
+    return Kind(wanted, read)
+
+
+def texts() -> Kind[tuple[str, ...]]:
+    """A list of texts; as one text, with commas between."""
+
+    def read(raw: object) -> tuple[str, ...]:
+        items = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+            raise Unfit
+        return tuple(item.strip() for item in items if item.strip())
+
+    return Kind("a list of texts (as text with commas between)", read)
+
+
+def choice(options: tuple[T, ...]) -> Kind[T]:
+    """One of a few words: the arguments of a `Literal` type."""
+
+    def read(raw: object) -> T:
+        for option in options:
+            if raw == option:
+                return option
+        raise Unfit
+
+    return Kind("one of " + ", ".join(_quoted(option) for option in options), read)
+
+
+def database_url() -> Kind[str]:
+    """The address of a database, `postgres://` read as `postgresql://`. The password in it is never shown."""
+    wanted = (
+        '"sqlite:///file", "sqlite:////folder/file" or "postgresql://user:password@host/database"'
+        " (percent-encode / ? # @ in a password; no database in memory)"
+    )
+    return Kind(wanted, _read_url, _masked, _refused_url)
+
+
+def _read_url(raw: object) -> str:
+    if isinstance(raw, str):
+        if match := _POSTGRES.fullmatch(raw):
+            return f"postgresql://{match[1]}"
+        if _SQLITE.fullmatch(raw):
+            return raw
+    raise Unfit
+
+
+def _masked(url: str) -> str:
+    return _QUERY_VALUE.sub(r"\1***", _PASSWORD.sub(r"\1***", url))
+
+
+def _refused_url(raw: object) -> str:
+    if isinstance(raw, str) and "://" not in raw:
+        return "a text that is not shown, as it may hold a password"
+    return _quoted(_PASSWORD_OR_PORT.sub(r"\1***", _masked(raw)) if isinstance(raw, str) else raw)
+
+
+class Setting(NamedTuple):
+    """What is known of a setting besides its value."""
+
+    kind: Kind[Any]
+    default: object
+    meaning: str
+
+
+def setting(default: T, kind: Kind[T], meaning: str) -> T:
+    """Declare a field of a section."""
+    return field(default=default, metadata={"setting": Setting(kind, default, meaning)})
+
+
+class Rule(NamedTuple):
+    """One setting of a section must be "more than" or "at least" another."""
+
+    name: str
+    wanted: Literal["more than", "at least"]
+    other: str
+
+    def holds(self, value: int, other: int) -> bool:
+        return value > other or (self.wanted == "at least" and value == other)
+
+
+class Section:
+    """A group of settings. Its repr shows no secret."""
+
+    __slots__ = ()
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """The settings of this section by name, in the order of the class."""
+        return {each.name: each.metadata["setting"] for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
+
+    def shown(self) -> dict[str, object]:
+        """The values by name, as people may see them: secrets masked, durations as text."""
+        return {name: each.kind.show(getattr(self, name)) for name, each in self.settings().items()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Database(Section):
+    """Where everything is kept: one SQLite file, or PostgreSQL."""
+
+    url: str = setting("sqlite:///heliograph.db", database_url(), "Address of the database.")
+    pool_size: int = setting(8, whole(2, 200), "Connections kept by each process.")
+    connect_timeout: int = setting(5 * SECOND, duration(MICROSECOND), "How long opening a connection may take.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Http(Section):
+    """The API as it listens."""
+
+    host: str = setting("127.0.0.1", text("a host name or an address", r"\S+"), "Address to listen on.")
+    port: int = setting(8400, whole(0, 65_535), "Port to listen on; 0 takes any free one.")
+    max_body_bytes: int = setting(256 * KIB, size(KIB, 64 * MIB), "Largest request body taken.")
+    root_path: str = setting(
+        "",
+        text('empty, or a path such as "/sms" with no slash at its end', r"(/[^/?#\s]+)*"),
+        "Path under which a proxy in front serves the API.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Schedule(Section):
+    """What may be scheduled, and until when it may be cancelled. The defaults are the provider's."""
+
+    rules = (Rule("max_lead", "more than", "min_lead"),)
+
+    # Contract 1.1, 1.5.
+    min_lead: int = setting(5 * MINUTE, duration(), "How far ahead `send_at` must be at least.")
+    max_lead: int = setting(5 * DAY, duration(MICROSECOND), "How far ahead `send_at` may be at most.")
+    cancel_cutoff: int = setting(MINUTE, duration(), "How long before `send_at` a cancel is no longer taken.")
+    max_pending: int = setting(1_000_000, whole(0, 10**12), "How many messages may be scheduled at one time.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Dispatch(Section):
+    """How due messages are handed to a carrier."""
+
+    rules = (Rule("retry_max", "at least", "retry_base"),)
+
+    window: int = setting(64, whole(1, 10_000), "Messages one worker claims at once.")
+    lease: int = setting(30 * SECOND, duration(SECOND), "How long a claim holds before another worker may judge it.")
+    poll_interval: int = setting(
+        200 * MILLISECOND,
+        duration(10 * MILLISECOND, 10 * SECOND),
+        "How often the database is asked when nothing is known to be due.",
+    )
+    # Contract 8.3.
+    validity: int = setting(HOUR, duration(MICROSECOND), "How long a released message may wait before it expires.")
+    # Contract 3.9.
+    unconfirmed_after: int = setting(4 * HOUR, duration(MICROSECOND), "How long a delivery receipt is awaited.")
+    repeat_policy: RepeatPolicy = setting(
+        "never_twice",
+        choice(get_args(RepeatPolicy)),
+        "What to do with a message of which a crash leaves unknown whether the carrier took it.",
+    )
+    retry_base: int = setting(SECOND, duration(MICROSECOND), "Wait after a first temporary refusal; it then doubles.")
+    retry_max: int = setting(MINUTE, duration(MICROSECOND), "Longest wait after a temporary refusal.")
+    drain_timeout: int = setting(10 * SECOND, duration(), "How long stopping waits for submits in flight.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sandbox(Section):
+    """The simulated carrier."""
+
+    enabled: bool = setting(False, flag(), "Hand messages to the simulated carrier.")
+    receipt_delay: int = setting(SECOND, duration(), "Time from a submit to its delivery receipt.")
+    slow_delay: int = setting(30 * SECOND, duration(), "The same for the number that stands for a slow handset.")
+    answer_delay: int = setting(0, duration(), "Time before the carrier answers a submit.")
+    repeat_safe: bool = setting(False, flag(), "Whether the carrier de-duplicates submits on our id.")
+    record_file: str = setting(
+        "", text(), "Append a synced record of every submit to this file; empty: none. For tests."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Numbers(Section):
+    """What is known of telephone numbers, and what messages cost."""
+
+    facts_file: str = setting("", text(), "CSV file that corrects carrier and line type of numbers; empty: none.")
+    rates_file: str = setting("", text(), "CSV file of rates; empty: the example that comes with the service.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Log(Section):
+    """What is logged, and how."""
+
+    level: LogLevel = setting("info", choice(get_args(LogLevel)), "Least severe entry that is written.")
+    format: LogFormat = setting("auto", choice(get_args(LogFormat)), "`auto` is text on a terminal, JSON elsewhere.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Retention(Section):
+    """How long things are kept."""
+
+    # Contract 1.4.
+    messages: int = setting(10 * DAY, duration(DAY, 3660 * DAY), "How long after its creation a message can be read.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole tree. Values made by `load` are within their limits; values made by hand are not checked."""
+
+    database: Database = field(default_factory=Database)
+    http: Http = field(default_factory=Http)
+    schedule: Schedule = field(default_factory=Schedule)
+    dispatch: Dispatch = field(default_factory=Dispatch)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    numbers: Numbers = field(default_factory=Numbers)
+    log: Log = field(default_factory=Log)
+    retention: Retention = field(default_factory=Retention)
+
+
+_SECTIONS: dict[str, type[Section]] = {each.name: type(getattr(Settings(), each.name)) for each in fields(Settings)}
+_SETTINGS = {f"{section}.{name}": each for section, kind in _SECTIONS.items() for name, each in kind.settings().items()}
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper().replace(".", "__")
+
+
+_VARIABLES = {_variable(name): name for name in _SETTINGS}
+
+
+class _Given(NamedTuple):
+    """A value some source gives to a setting."""
+
+    name: str
+    raw: object
+    source: str
+
+
+def load(
+    toml_path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] = {},
+) -> Settings:
+    """The settings from all sources.
+
+    `toml_path` None means the file that HELIOGRAPH_CONFIG names, if any; `environ` None means the environment of the
+    process. `overrides` are values by dotted name, written as in the TOML file: durations in seconds or as text.
+    Raises `BadSettings` with every problem of every source, also of a value that a later source replaces.
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    given = [
+        *_from_file(toml_path or environ.get(_CONFIG), problems),
+        *_from_environment(environ, problems),
+        *(_Given(name, raw, "command line") for name, raw in overrides.items()),
+    ]
+    values = _read(given, problems)
+    if problems:
+        raise BadSettings(problems)
+    sections: dict[str, Any] = {section: kind(**values[section]) for section, kind in _SECTIONS.items()}
+    return Settings(**sections)
+
+
+def _from_file(path: Path | str | None, problems: list[str]) -> Iterator[_Given]:
+    if not path:
+        return
+    for section, table in _document(Path(path), problems).items():
+        if section not in _SECTIONS:
+            problems.append(f"{section} ({path}): no such section{_nearest(section, [*_SECTIONS, *_SETTINGS])}")
+        elif not isinstance(table, dict):
+            # The value is not shown: `database = "postgresql://..."` holds a password.
+            problems.append(f"{section} ({path}): got a single value, wanted the table [{section}]")
+        else:
+            yield from (_Given(f"{section}.{name}", raw, str(path)) for name, raw in table.items())
+
+
+def _document(path: Path, problems: list[str]) -> dict[str, object]:
+    content = b""
+    try:
+        content = path.read_bytes()
+        return tomllib.loads(content.decode())
+    except OSError as error:
+        problems.append(f"{path}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        problems.append(f"{path}: not UTF-8 (at line {_line(content[: error.start])})")
+    except ValueError as error:
+        reason = str(error).replace("at end of document", f"at line {_line(content)}, the end of the file")
+        problems.append(f"{path}: not TOML: {reason}")
+    return {}
+
+
+def _line(content: bytes) -> int:
+    return content.count(b"\n") + 1
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Iterator[_Given]:
+    for variable, raw in sorted(environ.items()):
+        if variable in _VARIABLES:
+            yield _Given(_VARIABLES[variable], raw, variable)
+        elif variable.startswith(_PREFIX) and variable != _CONFIG and not _of_platform(variable, raw):
+            problems.append(f"{variable}: no such setting{_nearest(variable, [*_VARIABLES, _CONFIG])}")
+
+
+def _of_platform(variable: str, value: str) -> bool:
+    if "__" in variable:
+        return False
+    about_port = variable.endswith("_PORT") and _PLATFORM_VALUE.fullmatch(value) is not None
+    return about_port or _PLATFORM_NAME.fullmatch(variable) is not None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return "".join(f"; did you mean {near}?" for near in get_close_matches(name, list(known), 1))
+
+
+def _read(given: Iterable[_Given], problems: list[str]) -> dict[str, dict[str, Any]]:
+    """All values by section and name, the defaults where nothing is given."""
+    values = {section: _defaults(kind) for section, kind in _SECTIONS.items()}
+    refused = set()
+    for name, raw, source in given:
+        if name not in _SETTINGS:
+            problems.append(f"{name} ({source}): no such setting{_nearest(name, _SETTINGS)}")
+            continue
+        kind = _SETTINGS[name].kind
+        section, _, field_name = name.partition(".")
+        try:
+            values[section][field_name] = kind.read(raw)
+        except Unfit:
+            refused.add(name)
+            problems.append(f"{name} ({source}): got {kind.got(raw)}, wanted {kind.wanted}")
+    problems.extend(_broken_rules(values, refused))
+    return values
+
+
+def _defaults(section: type[Section]) -> dict[str, Any]:
+    return {name: each.default for name, each in section.settings().items()}
+
+
+def _broken_rules(values: Mapping[str, Mapping[str, Any]], refused: Container[str]) -> Iterator[str]:
+    for section, rule in ((section, rule) for section, kind in _SECTIONS.items() for rule in kind.rules):
+        name, other = f"{section}.{rule.name}", f"{section}.{rule.other}"
+        value, limit = values[section][rule.name], values[section][rule.other]
+        # Of a refused value nothing is known, so nothing is said of the pair.
+        if name not in refused and other not in refused and not rule.holds(value, limit):
+            show = _SETTINGS[name].kind.show
+            yield f"{name}: got {_quoted(show(value))}, wanted {rule.wanted} {other}, which is {_quoted(show(limit))}"
+
+
+def describe(settings: Settings) -> dict[str, object]:
+    """Every value by dotted name, as people may see it: secrets masked, durations and sizes as text."""
+    return {
+        f"{section}.{name}": value
+        for section in _SECTIONS
+        for name, value in getattr(settings, section).shown().items()
+    }
+
+
+_INTRODUCTION = """\
+# Settings
+
+This page is made from the code: `python -m heliograph.settings > docs/settings.md`.
+
+A setting has one value from the last of these that gives one: its default, the TOML file, the environment, the command
+line. All are checked before anything starts, and every problem found is reported at once. A name that is not on this
+page is a problem too.
+
+- The TOML file is the one that `HELIOGRAPH_CONFIG` or the command line names. Each section is a table:
+
+    ```toml
+    [schedule]
+    min_lead = "90s"
+    cancel_cutoff = 0
+    ```
+
+- In the environment a setting is called `HELIOGRAPH_<SECTION>__<NAME>`, with two underscores between:
+  `HELIOGRAPH_SCHEDULE__MIN_LEAD=90s`. Variables that Kubernetes sets for a service of this name are passed over.
+- A duration is a number of seconds, or text with a unit: `us`, `ms`, `s`, `m`, `h`, `d`. Nothing is finer than a
+  microsecond.
+- A size is a number of bytes, or text with a unit: `B`, `KiB`, `MiB`, `GiB`.
+- A file that is not named from the root is looked for from the folder the service is started in.
+"""
+
+
+def reference() -> str:
+    """The page docs/settings.md."""
+    return _INTRODUCTION + "".join(_page_of(section, kind) for section, kind in _SECTIONS.items())
+
+
+def _page_of(section: str, kind: type[Section]) -> str:
+    lines = [f"\n## {section}\n", f"{kind.__doc__}\n", "| Name | Default | Values | Meaning |", "|---|---|---|---|"]
+    for name, each in kind.settings().items():
+        default = _quoted(each.kind.show(each.default))
+        lines.append(f"| `{name}` | `{default}` | {each.kind.wanted} | {each.meaning} |")
+    lines.extend(f"\n`{rule.name}` must be {rule.wanted} `{rule.other}`." for rule in kind.rules)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

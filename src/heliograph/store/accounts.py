@@ -1,0 +1,301 @@
+"""Organisations, keys, profiles and senders: looked up for every request, changed rarely.
+
+What is looked up is kept in memory under the `epoch` of the accounts. Every change raises the epoch in its own
+transaction, and every write on behalf of a caller compares it in the transaction that writes: so a revoked key or a
+changed profile counts at once, on every node, without asking the database twice for each request.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides, Sender
+from heliograph.domain.address import AddressKind
+from heliograph.domain.ids import OrganizationId, ProfileId
+from heliograph.domain.instant import Instant
+from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.tables import account_epoch, api_keys, messaging_profiles, organizations, senders
+
+CACHED = 100_000
+"""Entries kept before the cache is begun anew."""
+
+
+class AlreadyExists(Exception):
+    """There is one of that name or address already."""
+
+
+class NoSuchRecord(Exception):
+    """The record named does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is stored: the secret only as its hash."""
+
+    id: str
+    organization: Organization
+    name: str
+    secret_hash: str
+    created_at: Instant
+    revoked_at: Instant | None = None
+
+
+class AccountLookup:
+    """Reads accounts, and remembers them for as long as the epoch stands."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[tuple[str, ...], Any] = {}
+        self.epoch = -1
+
+    def seen(self, epoch: int) -> None:
+        """The database is at `epoch`: what was known under another is forgotten."""
+        if epoch != self.epoch or len(self._known) > CACHED:
+            self._known.clear()
+            self.epoch = epoch
+
+    async def refresh(self) -> bool:
+        """Ask for the epoch; whether it had moved, so that an answer given from memory may be wrong."""
+        before = self.epoch
+        rows = await self._engine.fetch(select(account_epoch.c.epoch))
+        self.seen(rows[0]["epoch"])
+        return before != self.epoch
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        """A key by the id that stands in it, revoked or not."""
+        both = api_keys.join(organizations)
+        columns = [*_key_columns(), *_organization_columns()]
+        found: ApiKey | None = await self._look_up(("key", key_id), columns, both, api_keys.c.id == key_id, _to_key)
+        return found
+
+    async def profile(self, organization_id: OrganizationId, profile_id: str) -> Profile | None:
+        """A profile of an organisation."""
+        table = messaging_profiles
+        condition = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
+        name = ("profile", organization_id, profile_id)
+        found: Profile | None = await self._look_up(name, list(table.c), table, condition, to_profile)
+        return found
+
+    async def sender(self, organization_id: OrganizationId, address: str, scope: str = "") -> Sender | None:
+        """A sender of an organisation by its address; `scope` is the profile of an alphanumeric one."""
+        condition = (senders.c.address == address) & (senders.c.scope == scope)
+        condition &= senders.c.organization_id == organization_id
+        name = ("sender", organization_id, address, scope)
+        found: Sender | None = await self._look_up(name, list(senders.c), senders, condition, to_sender)
+        return found
+
+    async def pool(self, profile_id: ProfileId) -> Sequence[Sender]:
+        """The long codes and toll-free numbers of a profile, in the order of their addresses."""
+        name = ("pool", profile_id)
+        if name not in self._known:
+            kinds = senders.c.kind.in_([AddressKind.LONG_CODE.value, AddressKind.TOLL_FREE.value])
+            statement = select(*senders.c).where(senders.c.profile_id == profile_id, kinds).order_by(senders.c.address)
+            epoch = self.epoch
+            found = [to_sender(row) for row in await self._engine.fetch(statement)]
+            if epoch != self.epoch:
+                return found
+            self._known[name] = found
+        pool: Sequence[Sender] = self._known[name]
+        return pool
+
+    async def _look_up(
+        self, name: tuple[str, ...], columns: Sequence[Any], source: Any, condition: ColumnElement[bool], read: Any
+    ) -> Any:
+        if (known := self._known.get(name)) is not None:
+            return known
+        joined = account_epoch.outerjoin(source, condition)
+        row = (await self._engine.fetch(select(account_epoch.c.epoch, *columns).select_from(joined)))[0]
+        self.seen(row["epoch"])
+        if row["id"] is None:
+            return None
+        self._known[name] = read(row)
+        return self._known[name]
+
+
+class AccountChanges:
+    """Makes and changes accounts; every change raises the epoch."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create_organization(self, organization: Organization, now: Instant) -> None:
+        """Raises `AlreadyExists` when the name is taken."""
+        values = {"id": organization.id, "name": organization.name, "created_at": now}
+        own = {name: getattr(organization.overrides, name) for name in RuleOverrides.__slots__}
+        await self._change(insert(organizations).values(**values, **own))
+
+    async def set_rules(self, organization_id: OrganizationId, overrides: RuleOverrides) -> None:
+        """Give an organisation schedule rules of its own."""
+        own = {name: getattr(overrides, name) for name in RuleOverrides.__slots__}
+        await self._change(update(organizations).where(organizations.c.id == organization_id).values(**own), found=True)
+
+    async def create_key(self, key: ApiKey) -> None:
+        """Store a key."""
+        values = {
+            "id": key.id,
+            "organization_id": key.organization.id,
+            "name": key.name,
+            "secret_hash": key.secret_hash,
+            "created_at": key.created_at,
+        }
+        await self._change(insert(api_keys).values(**values))
+
+    async def revoke_key(self, key_id: str, now: Instant) -> None:
+        """Refuse a key from now on. Raises `NoSuchRecord`; revoking twice keeps the first moment."""
+        revoked = func.coalesce(api_keys.c.revoked_at, now)
+        await self._change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked), found=True)
+
+    async def save_profile(self, profile: Profile) -> None:
+        """Make a profile, or put these settings in the place of its own."""
+        values = {
+            "name": profile.name,
+            "settings": msgspec.json.encode(profile.settings).decode(),
+            "updated_at": profile.updated_at,
+        }
+        changed = update(messaging_profiles).where(messaging_profiles.c.id == profile.id).values(**values)
+        own = {"id": profile.id, "organization_id": profile.organization_id, "created_at": profile.created_at}
+        async with self._engine.transaction() as transaction:
+            if (await transaction.execute(changed)).rowcount == 0:
+                await transaction.execute(insert(messaging_profiles).values(**values, **own))
+            await _raise_epoch(transaction)
+
+    async def add_sender(self, sender: Sender, now: Instant) -> None:
+        """Let an organisation send from an address. Raises `AlreadyExists` when it belongs to somebody."""
+        scope = (sender.profile_id or "") if sender.kind is AddressKind.ALPHANUMERIC else ""
+        campaign = msgspec.json.encode(sender.campaign).decode() if sender.campaign else None
+        values = {
+            "id": sender.id,
+            "organization_id": sender.organization_id,
+            "profile_id": sender.profile_id,
+            "address": sender.address,
+            "scope": scope,
+            "kind": sender.kind.value,
+            "country": sender.country,
+            "carrier": sender.carrier,
+            "line_type": sender.line_type,
+            "tags": msgspec.json.encode(sender.tags).decode(),
+            "campaign": campaign,
+            "created_at": now,
+        }
+        await self._change(insert(senders).values(**values))
+
+    async def remove_sender(self, organization_id: OrganizationId, address: str) -> None:
+        """Take an address away. Raises `NoSuchRecord`."""
+        mine = (senders.c.organization_id == organization_id) & (senders.c.address == address)
+        await self._change(delete(senders).where(mine), found=True)
+
+    async def _change(self, statement: Any, *, found: bool = False) -> None:
+        try:
+            async with self._engine.transaction() as transaction:
+                changed = await transaction.execute(statement)
+                if found and changed.rowcount == 0:
+                    raise NoSuchRecord
+                await _raise_epoch(transaction)
+        except IntegrityError as error:
+            raise AlreadyExists(str(error.orig)) from error
+
+
+class AccountListing:
+    """Lists accounts, for the command line and for the list endpoints."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def organizations(self) -> Sequence[Organization]:
+        """All of them, by name."""
+        rows = await self._engine.fetch(select(*_organization_columns()).order_by(organizations.c.name))
+        return [_to_organization(row) for row in rows]
+
+    async def organization(self, name: str) -> Organization | None:
+        """By name or id."""
+        for each in await self.organizations():
+            if name in {each.name, each.id}:
+                return each
+        return None
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """All keys of all organisations, oldest first."""
+        statement = select(*_key_columns(), *_organization_columns()).select_from(api_keys.join(organizations))
+        return [_to_key(row) for row in await self._engine.fetch(statement.order_by(api_keys.c.created_at))]
+
+    async def profiles(
+        self, organization_id: OrganizationId, offset: int, limit: int, filters: Mapping[str, str]
+    ) -> tuple[int, Sequence[Profile]]:
+        """How many profiles pass the filters `eq` and `contains` on the name, and one page of them, newest first."""
+        name = messaging_profiles.c.name
+        where = [messaging_profiles.c.organization_id == organization_id]
+        if "eq" in filters:
+            where.append(name == filters["eq"])
+        if "contains" in filters:
+            where.append(name.icontains(filters["contains"], autoescape=True))
+        counted: Select[Any] = select(func.count().label("count")).select_from(messaging_profiles).where(*where)
+        total = (await self._engine.fetch(counted))[0]["count"]
+        newest = (messaging_profiles.c.created_at.desc(), messaging_profiles.c.id.desc())
+        page = select(*messaging_profiles.c).where(*where).order_by(*newest).offset(offset).limit(limit)
+        return total, [to_profile(row) for row in await self._engine.fetch(page)]
+
+    async def senders(self, organization_id: OrganizationId) -> Sequence[Sender]:
+        """All senders of an organisation, by address."""
+        mine = senders.c.organization_id == organization_id
+        rows = await self._engine.fetch(select(*senders.c).where(mine).order_by(senders.c.address))
+        return [to_sender(row) for row in rows]
+
+
+async def _raise_epoch(transaction: Transaction) -> None:
+    await transaction.execute(update(account_epoch).values(epoch=account_epoch.c.epoch + 1))
+
+
+def _key_columns() -> list[Any]:
+    return [each for each in api_keys.c if each.name != "organization_id"]
+
+
+def _organization_columns() -> list[Any]:
+    return [each.label(f"organization_{each.name}") for each in organizations.c if each.name != "created_at"]
+
+
+def _to_organization(row: Row) -> Organization:
+    own = {name: row[f"organization_{name}"] for name in RuleOverrides.__slots__}
+    return Organization(OrganizationId(row["organization_id"]), row["organization_name"], RuleOverrides(**own))
+
+
+def _to_key(row: Row) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        organization=_to_organization(row),
+        name=row["name"],
+        secret_hash=row["secret_hash"],
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def to_profile(row: Row) -> Profile:
+    """A row of `messaging_profiles` as the domain knows it."""
+    return Profile(
+        id=ProfileId(row["id"]),
+        organization_id=OrganizationId(row["organization_id"]),
+        name=row["name"],
+        settings=msgspec.json.decode(row["settings"], type=ProfileSettings),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def to_sender(row: Row) -> Sender:
+    """A row of `senders` as the domain knows it."""
+    return Sender(
+        id=row["id"],
+        organization_id=OrganizationId(row["organization_id"]),
+        profile_id=None if row["profile_id"] is None else ProfileId(row["profile_id"]),
+        address=row["address"],
+        kind=AddressKind(row["kind"]),
+        country=row["country"],
+        carrier=row["carrier"],
+        line_type=row["line_type"],
+        tags=tuple(msgspec.json.decode(row["tags"], type=list[str])),
+        campaign=msgspec.json.decode(row["campaign"], type=Campaign) if row["campaign"] else None,
+    )

@@ -1,0 +1,265 @@
+"""The two databases behind one face: connections, transactions, and this moment by the database's clock.
+
+Transactions are begun and ended here, explicitly; SQLAlchemy runs in its autocommit mode below them. What differs
+between the engines stands in the two subclasses: how a connection is prepared, how a batch reaches the driver, how the
+clock is asked. Statements are the same.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
+
+import asyncpg
+from sqlalchemy import BigInteger, ColumnElement, bindparam, event, literal_column, select
+from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql import Executable
+
+from heliograph.clock import AnchoredClock, Clock, SystemClock
+from heliograph.domain.instant import Instant
+from heliograph.store.batch import Batch, Compiled, array_arguments, compile_batch, json_arguments
+from heliograph.store.tables import test_clock
+
+Row = Mapping[str, Any]
+
+SQLITE_BUSY_MS = 10_000
+"""How long SQLite waits for another process's write, such as a command line beside a running server."""
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be asked now, or the answer to a commit was lost. Nothing is known to have happened."""
+
+
+class Transaction:
+    """One transaction of one connection."""
+
+    def __init__(self, engine: "Engine", connection: AsyncConnection, driver: Any) -> None:
+        self.engine = engine
+        self._connection = connection
+        self._driver = driver
+
+    async def batch(self, batch: Batch, rows: Sequence[tuple[Any, ...]], **scalars: Any) -> Sequence[Row]:
+        """Run a batch over `rows`; what it returns, by column name. Ids come as text."""
+        return await self.engine.run_batch(self._driver, batch, rows, scalars)
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run one statement of SQLAlchemy Core."""
+        return cast("CursorResult[Any]", await self._connection.execute(statement, parameters))
+
+
+class Engine(ABC):
+    """A database."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, *, sandbox: bool) -> None:
+        self.sqlalchemy = engine
+        self.clock = clock
+        self.sandbox = sandbox
+        self._compiled: dict[Batch, Compiled] = {}
+
+    @property
+    @abstractmethod
+    def now(self) -> ColumnElement[int]:
+        """This moment by the database's clock, as an expression within a statement."""
+
+    def moment(self) -> dict[str, int]:
+        """The parameters that `now` needs when a statement is executed."""
+        return {}
+
+    @abstractmethod
+    def transaction(self) -> Any:
+        """An async context of a `Transaction`; committed at its end, rolled back on an error.
+
+        Raises `StoreUnavailable` when the database cannot be reached or the commit's answer is lost.
+        """
+
+    @abstractmethod
+    async def run_batch(
+        self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
+    ) -> Sequence[Row]:
+        """Hand a batch to the driver."""
+
+    async def fetch(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """The rows of one reading statement, outside of any transaction."""
+        with translated():
+            async with self.sqlalchemy.connect() as connection:
+                result = await connection.execute(statement, {**self.moment(), **(parameters or {})})
+                return [dict(row) for row in result.mappings()]
+
+    async def synchronize_clock(self) -> None:
+        """Bring our clock to the database's, its test offset included."""
+        if self.sandbox:
+            rows = await self.fetch(select(test_clock.c.ahead))
+            self.clock.offset = rows[0]["ahead"] if rows else 0
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self.sqlalchemy.dispose()
+
+    def compiled(self, batch: Batch) -> Compiled:
+        """A batch compiled for this engine, once."""
+        if (compiled := self._compiled.get(batch)) is None:
+            compiled = self._compiled[batch] = compile_batch(batch, self.sqlalchemy.dialect, self.now)
+        return compiled
+
+
+class PostgresEngine(Engine):
+    """PostgreSQL by asyncpg."""
+
+    _UTC = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+
+    def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool) -> None:
+        engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=False,
+            connect_args={"timeout": connect_timeout, "server_settings": {"application_name": "heliograph"}},
+        )
+        super().__init__(engine, AnchoredClock(), sandbox=sandbox)
+
+    @property
+    def now(self) -> ColumnElement[int]:
+        """`statement_timestamp()`: stable within a statement, so that an index is used for what is due."""
+        ahead = " + (SELECT ahead FROM test_clock)" if self.sandbox else ""
+        return literal_column(f"({self._UTC}{ahead})", BigInteger())
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction in READ COMMITTED, on a connection of the pool."""
+        with translated():
+            async with self.sqlalchemy.connect() as connection:
+                raw = await connection.get_raw_connection()
+                driver: Any = raw.driver_connection
+                await driver.execute("BEGIN")
+                try:
+                    yield Transaction(self, connection, driver)
+                    await driver.execute("COMMIT")
+                except BaseException:
+                    await _abandon(connection, driver)
+                    raise
+
+    async def run_batch(
+        self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
+    ) -> Sequence[Row]:
+        """By a prepared statement; asyncpg keeps it."""
+        compiled = self.compiled(batch)
+        found: Sequence[Row] = await driver.fetch(compiled.sql, *array_arguments(compiled, batch, rows, scalars))
+        return found
+
+    async def synchronize_clock(self) -> None:
+        """Anchor our clock to the server's."""
+        await super().synchronize_clock()
+        rows = await self.fetch(select(literal_column(self._UTC, BigInteger()).label("told")))
+        if isinstance(self.clock, AnchoredClock):
+            self.clock.anchor(Instant(rows[0]["told"]))
+
+
+async def _abandon(connection: AsyncConnection, driver: Any) -> None:
+    """Roll back, or drop a connection that can no longer be asked to.
+
+    A connection whose COMMIT is still under way (the task was cancelled) is dropped too: its state is unknown.
+    """
+    try:
+        await asyncio.wait_for(driver.execute("ROLLBACK"), 5)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        await connection.invalidate()
+
+
+class SqliteEngine(Engine):
+    """SQLite by aiosqlite: one connection writes, others read."""
+
+    def __init__(self, url: str, *, sandbox: bool) -> None:
+        engine = create_async_engine(
+            make_url(url).set(drivername="sqlite+aiosqlite"), isolation_level="AUTOCOMMIT", pool_size=4, max_overflow=4
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        super().__init__(engine, SystemClock(), sandbox=sandbox)
+        self._writing = asyncio.Lock()
+        self._writer: AsyncConnection | None = None
+
+    @property
+    def now(self) -> ColumnElement[int]:
+        """The machine's clock, given with each statement: SQLite has none of its own that tells microseconds."""
+        return bindparam("now", type_=BigInteger())
+
+    def moment(self) -> dict[str, int]:
+        """The machine's clock, the test offset included."""
+        return {"now": self.clock.now()}
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that holds the right to write from its first moment; others of this process wait in line."""
+        async with self._writing:
+            with translated():
+                if self._writer is None:
+                    self._writer = await self.sqlalchemy.connect().start()
+                raw = await self._writer.get_raw_connection()
+                driver: Any = raw.driver_connection
+                await driver.execute("BEGIN IMMEDIATE")
+                try:
+                    yield Transaction(self, self._writer, driver)
+                    await driver.execute("COMMIT")
+                except BaseException:
+                    if driver.in_transaction:
+                        await driver.execute("ROLLBACK")
+                    raise
+
+    async def run_batch(
+        self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
+    ) -> Sequence[Row]:
+        """By one call into the connection's thread."""
+        compiled = self.compiled(batch)
+        arguments = json_arguments(compiled, rows, {**self.moment(), **scalars})
+        found = await driver.execute_fetchall(compiled.sql, arguments)
+        return [dict(zip(compiled.names, each, strict=True)) for each in found]
+
+    async def close(self) -> None:
+        """Give back the writing connection too."""
+        if self._writer is not None:
+            await self._writer.close()
+            self._writer = None
+        await super().close()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@contextmanager
+def translated() -> Any:
+    """One table of what the drivers raise when a database cannot be reached or written to."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, OSError) as error:
+        raise StoreUnavailable(_reason(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(_reason(error)) from error
+        raise
+    except (
+        asyncpg.InterfaceError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.TransactionRollbackError,
+    ) as error:
+        raise StoreUnavailable(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}".splitlines()[0]
+
+
+def open_engine(url: str, *, pool_size: int = 8, connect_timeout: float = 5.0, sandbox: bool = False) -> Engine:
+    """The engine that a database URL names: `sqlite:///…` or `postgresql://…`."""
+    if url.startswith("sqlite:"):
+        return SqliteEngine(url, sandbox=sandbox)
+    return PostgresEngine(url, pool_size=pool_size, connect_timeout=connect_timeout, sandbox=sandbox)

@@ -1,0 +1,345 @@
+"""Messages taken, read and called off: the verbs of the API's hot path.
+
+`accept` and `cancel` are verbs of the group commit: each takes many items and answers for each. Conditions on a status
+come from the table in `domain.lifecycle`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from sqlalchemy import Text, false, func, literal_column, null, select, true, update
+from sqlalchemy.types import TypeEngine
+
+from heliograph import randomness
+from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
+from heliograph.domain.instant import Instant
+from heliograph.domain.lifecycle import Change, Status, result, sources
+from heliograph.domain.message import DeliveryError, Facts, Message, MessageType
+from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
+from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.tables import account_epoch, message_events, messages, pending_counts
+
+SHARDS = 16
+MESSAGE_COLUMNS = [each for each in messages.c if each.name not in {"claim_token", "deadline_at", "in_doubt"}]
+
+EPOCH = select(account_epoch.c.epoch).scalar_subquery()
+"""The state of all accounts: what was cached under another epoch may no longer hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Messages of one request, to be taken together or not at all."""
+
+    messages: Sequence[Message]
+    epoch: int
+    """The epoch of the accounts that they were composed from."""
+    max_pending: int
+
+
+class Accepted(Enum):
+    """The answer to an `Acceptance`."""
+
+    TAKEN = "taken"
+    STALE = "stale"
+    """An account changed since: look it up again."""
+    FULL = "full"
+    """The organisation has as many scheduled messages as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A wish to call one message off."""
+
+    organization_id: OrganizationId
+    message_id: MessageId
+    cutoff: int
+    """How much more than this must be left before `send_at`, in microseconds."""
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswer:
+    """What became of a `Cancellation`: the row as it now is, whoever won."""
+
+    message: Message | None
+    """None when the organisation has no such message."""
+    won: bool
+    """Whether this very call cancelled it."""
+    stale: bool
+    """An account changed since the caller was recognised; nothing was done."""
+    now: Instant
+    """The moment by the database's clock."""
+
+
+def word(status: Status) -> Any:
+    """A status written into a statement: it is a word of our own table, and the planner may see it."""
+    return literal_column(f"'{status.value}'", Text())
+
+
+def words(statuses: Sequence[Status]) -> list[Any]:
+    """Several of them, for `in_`."""
+    return [word(status) for status in statuses]
+
+
+_INSERTED: Mapping[str, TypeEngine[Any]] = {
+    "id": ID,
+    "organization_id": ID,
+    "profile_id": ID,
+    "group_id": ID,
+    "type": TEXT,
+    "status": TEXT,
+    "sender": TEXT,
+    "recipient": TEXT,
+    "text": TEXT,
+    "parts": COUNT,
+    "rate": MICROS,
+    "carrier_fee": MICROS,
+    "received_at": MICROS,
+    "send_at": MICROS,
+    "valid_until": MICROS,
+    "due_at": MICROS,
+    "facts": TEXT,
+}
+
+
+def _insert(sql: Sql) -> Any:
+    columns = [sql.rows.c[name] for name in _INSERTED]
+    rows = select(*columns, literal_column("0").label("attempts"), false().label("in_doubt")).where(true())
+    return (
+        sql.insert(messages)
+        .from_select([*_INSERTED, "attempts", "in_doubt"], rows, include_defaults=False)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(messages.c.id)
+    )
+
+
+def _pending(sql: Sql) -> Any:
+    counted = select(func.coalesce(func.sum(pending_counts.c.count), 0))
+    mine = counted.where(pending_counts.c.organization_id == sql.rows.c.organization_id).scalar_subquery()
+    return select(sql.rows.c.organization_id, mine.label("pending"), EPOCH.label("epoch"))
+
+
+def _count_pending(sql: Sql) -> Any:
+    rows = select(sql.rows.c.organization_id, scalar("shard", COUNT), sql.rows.c.change).where(true())
+    insert = sql.insert(pending_counts).from_select(["organization_id", "shard", "count"], rows)
+    return insert.on_conflict_do_update(
+        index_elements=["organization_id", "shard"],
+        set_={"count": pending_counts.c.count + insert.excluded.count},
+    )
+
+
+def _cancel(sql: Sql) -> Any:
+    return (
+        update(messages)
+        .where(
+            messages.c.id == sql.rows.c.id,
+            messages.c.organization_id == sql.rows.c.organization_id,
+            messages.c.status.in_(words(sources(Change.CANCEL))),
+            messages.c.send_at - sql.now > sql.rows.c.cutoff,
+            sql.rows.c.epoch == EPOCH,
+        )
+        .values(status=word(result(Change.CANCEL)), due_at=null())
+        .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
+    )
+
+
+def _read(sql: Sql) -> Any:
+    found = (messages.c.id == sql.rows.c.id) & (messages.c.organization_id == sql.rows.c.organization_id)
+    joined = sql.rows.outerjoin(messages, found)
+    asked = (sql.rows.c.id.label("wanted"), sql.rows.c.organization_id.label("asked_by"))
+    return select(*asked, *MESSAGE_COLUMNS, EPOCH.label("epoch"), sql.now.label("now")).select_from(joined)
+
+
+def _known(sql: Sql) -> Any:
+    return select(messages.c.id).join(sql.rows, sql.rows.c.id == messages.c.id)
+
+
+def _log(sql: Sql) -> Any:
+    names = ["id", "message_id", "change", "status", "at", "detail"]
+    return sql.insert(message_events).from_select(names, select(*[sql.rows.c[name] for name in names]).where(true()))
+
+
+INSERT = Batch(_INSERTED, _insert)
+PENDING = Batch({"organization_id": ID}, _pending)
+COUNT_PENDING = Batch({"organization_id": ID, "change": MICROS}, _count_pending)
+CANCEL = Batch({"id": ID, "organization_id": ID, "cutoff": MICROS, "epoch": MICROS}, _cancel)
+READ = Batch({"id": ID, "organization_id": ID}, _read)
+KNOWN = Batch({"id": ID}, _known)
+LOG = Batch({"id": ID, "message_id": ID, "change": TEXT, "status": TEXT, "at": MICROS, "detail": TEXT}, _log)
+
+
+Logged = tuple[str, Change, int, str | None]
+"""A change for the event log: message, change, moment, detail."""
+
+
+class MessageVerbs:
+    """What can be done to messages on behalf of a caller."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._shard = randomness.below(SHARDS)
+
+    async def accept(self, transaction: Transaction, items: Sequence[Acceptance]) -> Sequence[Accepted]:
+        """Take messages; they are on disk when the transaction is."""
+        organizations = list({item.messages[0].organization_id for item in items})
+        rows = await transaction.batch(PENDING, [(each,) for each in organizations])
+        pending = {str(row["organization_id"]): int(row["pending"]) for row in rows}
+        epoch = rows[0]["epoch"]
+        answers = [_admit(item, epoch, pending) for item in items]
+        if any(answer is not Accepted.TAKEN for answer in answers):
+            answers = await _admit_known(transaction, items, answers)
+        taken = [item for item, answer in zip(items, answers, strict=True) if answer is Accepted.TAKEN]
+        if taken:
+            await self._insert(transaction, [message for item in taken for message in item.messages])
+        return answers
+
+    async def cancel(self, transaction: Transaction, items: Sequence[Cancellation]) -> Sequence[CancelAnswer]:
+        """Call messages off: one conditional write, and the row either way."""
+        wanted = sorted({(item.message_id, item.organization_id, item.cutoff, item.epoch) for item in items})
+        won = {str(row["id"]): row for row in await transaction.batch(CANCEL, wanted)}
+        if won:
+            await self.log(transaction, [(each, Change.CANCEL, row["now"], None) for each, row in won.items()])
+            await self.count_pending(
+                transaction, Counter(OrganizationId(str(row["organization_id"])) for row in won.values()), -1
+            )
+        asked = {(item.message_id, item.organization_id) for item in items}
+        lost = asked - {(message_id, str(row["organization_id"])) for message_id, row in won.items()}
+        rows = await transaction.batch(READ, sorted(lost)) if lost else ()
+        others = {(str(row["wanted"]), str(row["asked_by"])): row for row in rows}
+        return [_cancel_answer(item, won, others) for item in items]
+
+    async def log(self, transaction: Transaction, changes: Sequence[Logged]) -> None:
+        """Write changes to the event log: message, change, moment, detail. Each gets its one event id here (P6)."""
+        now = self._engine.clock.now()
+        rows = [
+            (randomness.new_id(now), message_id, change, result(change), at, detail)
+            for message_id, change, at, detail in changes
+        ]
+        await transaction.batch(LOG, rows)
+
+    async def count_pending(self, transaction: Transaction, counts: Mapping[OrganizationId, int], sign: int) -> None:
+        """Count scheduled messages of organisations up or down."""
+        rows = [(organization, sign * count) for organization, count in sorted(counts.items())]
+        if rows:
+            await transaction.batch(COUNT_PENDING, rows, shard=self._shard)
+
+    async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[Message | None, int]:
+        """A message of an organisation, and the epoch of the accounts at that moment."""
+        statement = (
+            select(*MESSAGE_COLUMNS, EPOCH.label("epoch"))
+            .select_from(account_epoch)
+            .outerjoin(messages, (messages.c.id == message_id) & (messages.c.organization_id == organization_id))
+        )
+        row = (await self._engine.fetch(statement))[0]
+        return (None if row["id"] is None else to_message(row)), row["epoch"]
+
+    async def group(self, organization_id: OrganizationId, group_id: MessageId) -> Sequence[Message]:
+        """The messages of a group MMS, in the order of its recipients."""
+        statement = select(*MESSAGE_COLUMNS).where(
+            messages.c.group_id == group_id, messages.c.organization_id == organization_id
+        )
+        return [to_message(row) for row in await self._engine.fetch(statement.order_by(messages.c.id))]
+
+    async def timeline(self, message_id: MessageId) -> Sequence[Row]:
+        """The event log of a message: `id`, `change`, `status`, `at`, `detail`, oldest first."""
+        log = message_events.c
+        statement = select(log.id, log.change, log.status, log.at, log.detail)
+        return await self._engine.fetch(statement.where(log.message_id == message_id).order_by(log.id))
+
+    async def _insert(self, transaction: Transaction, taken: Sequence[Message]) -> None:
+        rows = await transaction.batch(INSERT, [_to_row(message) for message in taken])
+        new = {str(row["id"]) for row in rows}
+        scheduled = (each for each in taken if each.status is Status.SCHEDULED and each.id in new)
+        await self.count_pending(transaction, Counter(each.organization_id for each in scheduled), 1)
+
+
+def _admit(item: Acceptance, epoch: int, pending: dict[str, int]) -> Accepted:
+    if item.epoch != epoch:
+        return Accepted.STALE
+    first = item.messages[0]
+    if first.status is Status.SCHEDULED:
+        if pending[first.organization_id] + len(item.messages) > item.max_pending:
+            return Accepted.FULL
+        pending[first.organization_id] += len(item.messages)
+    return Accepted.TAKEN
+
+
+async def _admit_known(
+    transaction: Transaction, items: Sequence[Acceptance], answers: Sequence[Accepted]
+) -> list[Accepted]:
+    """Answer again what was taken by a commit whose answer was lost: it must not now be refused."""
+    found = await transaction.batch(KNOWN, [(item.messages[0].id,) for item in items])
+    known = {str(row["id"]) for row in found}
+    pairs = zip(items, answers, strict=True)
+    return [Accepted.TAKEN if item.messages[0].id in known else answer for item, answer in pairs]
+
+
+def _cancel_answer(item: Cancellation, won: Mapping[str, Row], others: Mapping[tuple[str, str], Row]) -> CancelAnswer:
+    row = others.get((item.message_id, item.organization_id))
+    if row is None:
+        row = won[item.message_id]
+        return CancelAnswer(to_message(row), won=True, stale=False, now=row["now"])
+    message = None if row["id"] is None else to_message(row)
+    return CancelAnswer(message, won=False, stale=row["epoch"] != item.epoch, now=row["now"])
+
+
+def _to_row(message: Message) -> tuple[Any, ...]:
+    """The columns of `_INSERTED`, in their order."""
+    return (
+        message.id,
+        message.organization_id,
+        message.profile_id,
+        message.group_id,
+        message.type.value,
+        message.status.value,
+        message.sender,
+        message.recipient,
+        message.text,
+        message.parts,
+        message.rate,
+        message.carrier_fee,
+        message.received_at,
+        message.send_at,
+        message.valid_until,
+        message.due_at,
+        _encode(message.facts).decode(),
+    )
+
+
+_encode = msgspec.json.Encoder().encode
+_facts = msgspec.json.Decoder(Facts).decode
+_errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
+
+
+def to_message(row: Row) -> Message:
+    """A row of `MESSAGE_COLUMNS` as the domain knows it."""
+    return Message(
+        id=MessageId(str(row["id"])),
+        organization_id=OrganizationId(str(row["organization_id"])),
+        profile_id=ProfileId(str(row["profile_id"])),
+        group_id=None if row["group_id"] is None else MessageId(str(row["group_id"])),
+        type=MessageType(row["type"]),
+        status=Status(row["status"]),
+        sender=row["sender"],
+        recipient=row["recipient"],
+        text=row["text"],
+        parts=row["parts"],
+        rate=row["rate"],
+        carrier_fee=row["carrier_fee"],
+        received_at=row["received_at"],
+        send_at=row["send_at"],
+        valid_until=row["valid_until"],
+        due_at=row["due_at"],
+        left_at=row["left_at"],
+        sent_at=row["sent_at"],
+        completed_at=row["completed_at"],
+        attempts=row["attempts"],
+        carrier=row["carrier"],
+        carrier_message_id=row["carrier_message_id"],
+        errors=_errors(row["errors"]) if row["errors"] else (),
+        facts=_facts(row["facts"]),
+    )

@@ -1,0 +1,56 @@
+"""Figures over messages, for the operator."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from heliograph.domain.errors import Code
+from heliograph.domain.instant import Instant
+from heliograph.domain.lifecycle import Status
+from heliograph.store.engine import Engine
+from heliograph.store.tables import messages, receipts
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How the messages stand."""
+
+    by_status: dict[str, int]
+    unknown: int
+    """Messages of which nobody knows whether the carrier has them (promise P3)."""
+    unmatched_receipts: int
+    oldest_due: Instant | None
+    """The earliest moment at which something was due and is not yet claimed."""
+
+
+class Reports:
+    """Read only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def overview(self) -> Overview:
+        """Count messages; reads the whole table, so it is for a person and not for a loop."""
+        counted = select(messages.c.status, func.count().label("count")).group_by(messages.c.status)
+        by_status = {row["status"]: row["count"] for row in await self._engine.fetch(counted)}
+        return Overview(
+            by_status={status.value: by_status.get(status.value, 0) for status in Status},
+            unknown=await self._count_unknown(),
+            unmatched_receipts=await self._count_unmatched(),
+            oldest_due=await self.oldest_due(),
+        )
+
+    async def _count_unknown(self) -> int:
+        marked = messages.c.errors.contains(f'"{Code.OUTCOME_UNKNOWN}"')
+        unconfirmed = messages.c.status == Status.DELIVERY_UNCONFIRMED.value
+        rows = await self._engine.fetch(select(func.count().label("count")).where(unconfirmed, marked))
+        return int(rows[0]["count"])
+
+    async def _count_unmatched(self) -> int:
+        rows = await self._engine.fetch(select(func.count().label("count")).where(receipts.c.message_id.is_(None)))
+        return int(rows[0]["count"])
+
+    async def oldest_due(self) -> Instant | None:
+        """The earliest moment from which a message waits to be claimed; past or to come."""
+        rows = await self._engine.fetch(select(func.min(messages.c.due_at).label("at")))
+        return None if rows[0]["at"] is None else Instant(rows[0]["at"])

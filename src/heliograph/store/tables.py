@@ -1,0 +1,223 @@
+"""Every table there is. Times are `Instant`s (microseconds since 1970, UTC), money is in 1/100000 of its currency.
+
+Migrations are tested to lead to exactly this.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = Uuid(as_uuid=False).with_variant(String(36), "sqlite")
+Micros = BigInteger()
+
+SCHEMA_VERSION = 1
+"""Raised with every migration."""
+OLDEST_READER = 1
+"""The oldest `SCHEMA_VERSION` of a program that may still use a database migrated by this one."""
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("oldest_reader", Integer, nullable=False),
+)
+
+test_clock = Table("test_clock", metadata, Column("ahead", Micros, nullable=False))
+
+account_epoch = Table(
+    "account_epoch",
+    metadata,
+    Column("epoch", BigInteger, nullable=False, comment="raised by every change of an account; caches compare it"),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("min_lead", Micros),
+    Column("max_lead", Micros),
+    Column("cancel_cutoff", Micros),
+    Column("max_pending", BigInteger),
+    Column("created_at", Micros, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", String(64), nullable=False, comment="SHA-256 of the secret, in hex"),
+    Column("created_at", Micros, nullable=False),
+    Column("revoked_at", Micros),
+)
+
+messaging_profiles = Table(
+    "messaging_profiles",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("settings", Text, nullable=False, comment="JSON: ProfileSettings"),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("profile_id", Id, ForeignKey("messaging_profiles.id"), index=True),
+    Column("address", Text, nullable=False),
+    Column("scope", Text, nullable=False, comment="'' for numbers; the profile for alphanumeric senders"),
+    Column("kind", Text, nullable=False),
+    Column("country", String(2)),
+    Column("carrier", Text, nullable=False),
+    Column("line_type", Text, nullable=False),
+    Column("tags", Text, nullable=False, comment="JSON: array of strings"),
+    Column("campaign", Text, comment="JSON: Campaign"),
+    Column("created_at", Micros, nullable=False),
+    Index("uq_senders_address_scope", "address", "scope", unique=True),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, nullable=False),
+    Column("group_id", Id),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text),
+    Column("parts", Integer, nullable=False),
+    Column("rate", BigInteger, nullable=False),
+    Column("carrier_fee", BigInteger, nullable=False),
+    Column("received_at", Micros, nullable=False),
+    Column("send_at", Micros),
+    Column("valid_until", Micros, nullable=False),
+    Column("due_at", Micros, comment="from when it may be claimed; null while claimed and after the last try"),
+    Column("deadline_at", Micros, comment="end of the lease while claimed; end of the wait for a receipt once sent"),
+    Column("claim_token", Id),
+    Column("attempts", Integer, nullable=False),
+    Column("in_doubt", Boolean, nullable=False, comment="an earlier try may have reached the carrier"),
+    Column("left_at", Micros),
+    Column("sent_at", Micros),
+    Column("completed_at", Micros),
+    Column("carrier", Text),
+    Column("carrier_message_id", Text),
+    Column("errors", Text, comment="JSON: array of DeliveryError"),
+    Column("facts", Text, nullable=False, comment="JSON: Facts"),
+)
+Index(
+    "ix_messages_due",
+    messages.c.due_at,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
+)
+Index(
+    "ix_messages_deadline",
+    messages.c.deadline_at,
+    postgresql_where=text("deadline_at IS NOT NULL"),
+    sqlite_where=text("deadline_at IS NOT NULL"),
+)
+Index(
+    "ix_messages_group",
+    messages.c.group_id,
+    postgresql_where=text("group_id IS NOT NULL"),
+    sqlite_where=text("group_id IS NOT NULL"),
+)
+Index(
+    "ix_messages_carrier_message",
+    messages.c.carrier_message_id,
+    messages.c.carrier,
+    postgresql_where=text("carrier_message_id IS NOT NULL"),
+    sqlite_where=text("carrier_message_id IS NOT NULL"),
+)
+
+message_events = Table(
+    "message_events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, nullable=False, index=True),
+    Column("change", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("at", Micros, nullable=False),
+    Column("detail", Text),
+)
+
+pending_counts = Table(
+    "pending_counts",
+    metadata,
+    Column("organization_id", Id, primary_key=True),
+    Column("shard", Integer, primary_key=True, comment="processes count apart and do not wait for each other"),
+    Column("count", BigInteger, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("carrier", Text, nullable=False),
+    Column("carrier_message_id", Text, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("error", Text, comment="JSON: DeliveryError"),
+    Column("at", Micros, nullable=False),
+    Column("message_id", Id, comment="null until its message is known"),
+)
+Index(
+    "ix_receipts_unmatched",
+    receipts.c.carrier_message_id,
+    receipts.c.carrier,
+    postgresql_where=text("message_id IS NULL"),
+    sqlite_where=text("message_id IS NULL"),
+)
+
+handset_messages = Table(
+    "handset_messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, nullable=False, index=True),
+    Column("handset", Text, nullable=False, index=True),
+    Column("sender", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text),
+    Column("text", Text),
+    Column("segments", Text, nullable=False, comment="JSON: array of strings"),
+    Column("media_urls", Text, nullable=False, comment="JSON: array of strings"),
+    Column("arrived_at", Micros, nullable=False),
+)
+
+sandbox_receipts = Table(
+    "sandbox_receipts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("carrier_message_id", Text, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("error", Text, comment="JSON: DeliveryError"),
+    Column("due_at", Micros, nullable=False, index=True),
+)
