@@ -4,6 +4,7 @@
 `prepared_database_url`) runs twice, on SQLite and on PostgreSQL; `-k "not postgresql"` leaves the second out.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from heliograph.store.schema import migrate
 from tests.databases import fresh_database, lent_server
 
 _IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
@@ -33,6 +35,7 @@ def prepare_template(url: str) -> None:
 
     It must have closed its connections on return.
     """
+    asyncio.run(migrate(url))
 
 
 @pytest.fixture(scope="session")

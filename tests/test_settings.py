@@ -27,7 +27,6 @@ from heliograph.settings import (
     describe,
     load,
     reference,
-    texts,
 )
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
@@ -62,7 +61,7 @@ def written(folder: Path, content: str | bytes) -> Path:
 def test_nothing_given_means_the_defaults() -> None:
     assert load(environ={}) == Settings(
         database=Database(url="sqlite:///heliograph.db", pool_size=8, connect_timeout=5 * SECOND),
-        http=Http(host="127.0.0.1", port=8400, max_body_bytes=262_144, root_path=""),
+        http=Http(host="127.0.0.1", port=8400, max_body_bytes=262_144),
         schedule=Schedule(min_lead=5 * MINUTE, max_lead=5 * DAY, cancel_cutoff=60 * SECOND, max_pending=1_000_000),
         dispatch=Dispatch(
             window=64,
@@ -108,7 +107,6 @@ LIMITS: list[tuple[str, dict[object, object], list[object]]] = [
     ("http.host", {"::": "::", "a.example": "a.example"}, ["", "two words", 127]),
     ("http.port", {0: 0, 65_535: 65_535}, [-1, 65_536]),
     ("http.max_body_bytes", {KIB: KIB, 64 * MIB: 64 * MIB}, [KIB - 1, 64 * MIB + 1]),
-    ("http.root_path", {"/sms/v2": "/sms/v2", "": ""}, ["/", "sms", "/sms/"]),
     ("schedule.min_lead", {0: 0}, [-1]),
     ("schedule.max_lead", {"366d": 366 * DAY}, [366 * 86_400 + 1]),
     ("schedule.cancel_cutoff", {0: 0}, [-0.001]),
@@ -270,19 +268,6 @@ def test_the_environment_says_true_and_false_in_several_words(raw: str, value: b
 def test_what_is_neither_true_nor_false_is_refused(raw: object) -> None:
     (problem,) = problems_of(overrides={"sandbox.enabled": raw})
     assert problem.endswith("wanted true or false (as text also 1, 0, yes, no)")
-
-
-@pytest.mark.parametrize(
-    ("raw", "items"), [("a, b,c", ("a", "b", "c")), ("", ()), ("a,", ("a",)), (["a", "b"], ("a", "b"))], ids=repr
-)
-def test_a_list_may_be_text_with_commas(raw: object, items: tuple[str, ...]) -> None:
-    assert texts().read(raw) == items
-
-
-@pytest.mark.parametrize("raw", [1, ["a", 1], {"a": 1}, None], ids=repr)
-def test_what_is_no_list_of_texts_is_refused(raw: object) -> None:
-    with pytest.raises(Unfit):
-        texts().read(raw)
 
 
 @pytest.mark.parametrize(

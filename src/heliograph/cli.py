@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace, Settings], int] = given.run
         return command(given, settings)
     except PROBLEMS as problem:
-        print(f"heliograph: {problem}", file=sys.stderr)  # noqa: T201 - the command line talks to a person
+        print(f"heliograph: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -75,12 +75,12 @@ def _serve(given: argparse.Namespace, settings: Settings) -> int:
 
 def _say_where(running: Running) -> None:
     for name, value in running.ready().items():
-        print(f"{name}: {value}", flush=True)  # noqa: T201 - the command line talks to a person
+        print(f"{name}: {value}", flush=True)
 
 
 def _migrate(_given: argparse.Namespace, settings: Settings) -> int:
     asyncio.run(migrate(settings.database.url))
-    print("The database is at this version.")  # noqa: T201 - the command line talks to a person
+    print("The database is at this version.")
     return 0
 
 
@@ -90,15 +90,11 @@ async def serve_until_signal(settings: Settings, ready_file: Path | None, announ
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    try:
-        async with server.running(settings) as running:
-            if ready_file is not None:
-                server.write_ready_file(ready_file, running)
-            announce(running)
-            await stop.wait()
-    finally:
+    async with server.running(settings) as running:
         if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+            server.write_ready_file(ready_file, running)
+        announce(running)
+        await stop.wait()
 
 
 def run_with_uvloop(main: Coroutine[Any, Any, None]) -> None:

@@ -25,7 +25,8 @@ def get_logger(name: str) -> Any:
 def configure(level: str, form: str) -> None:
     """Log to standard error: `form` is `json`, `text`, or `auto` for text on a terminal."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if text else structlog.processors.JSONRenderer()
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = console if text else structlog.processors.JSONRenderer()
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

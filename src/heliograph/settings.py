@@ -164,18 +164,6 @@ def text(wanted: str = "text", pattern: str = r"[^\0]*") -> Kind[str]:
     return Kind(wanted, read)
 
 
-def texts() -> Kind[tuple[str, ...]]:
-    """A list of texts; as one text, with commas between."""
-
-    def read(raw: object) -> tuple[str, ...]:
-        items = raw.split(",") if isinstance(raw, str) else raw
-        if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-            raise Unfit
-        return tuple(item.strip() for item in items if item.strip())
-
-    return Kind("a list of texts (as text with commas between)", read)
-
-
 def choice(options: tuple[T, ...]) -> Kind[T]:
     """One of a few words: the arguments of a `Literal` type."""
 
@@ -275,11 +263,6 @@ class Http(Section):
     host: str = setting("127.0.0.1", text("a host name or an address", r"\S+"), "Address to listen on.")
     port: int = setting(8400, whole(0, 65_535), "Port to listen on; 0 takes any free one.")
     max_body_bytes: int = setting(256 * KIB, size(KIB, 64 * MIB), "Largest request body taken.")
-    root_path: str = setting(
-        "",
-        text('empty, or a path such as "/sms" with no slash at its end', r"(/[^/?#\s]+)*"),
-        "Path under which a proxy in front serves the API.",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -416,6 +399,11 @@ def load(
         raise BadSettings(problems)
     sections: dict[str, Any] = {section: kind(**values[section]) for section, kind in _SECTIONS.items()}
     return Settings(**sections)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without our own variables, for a process that is to be given its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
 
 
 def _from_file(path: Path | str | None, problems: list[str]) -> Iterator[_Given]:

@@ -134,12 +134,12 @@ class SandboxCarrier(Loop):
         self._book = book
         self._clock = clock
         self._options = options
-        self._inbox: ReceiptInbox | None = None
+        self.inbox: ReceiptInbox | None = None
         self._record = _Record(options.record_file) if options.record_file else None
 
     async def start(self, inbox: ReceiptInbox | None = None) -> None:
         """Hand receipts to `inbox` as they fall due."""
-        self._inbox = inbox or self._inbox
+        self.inbox = inbox or self.inbox
         await super().start()
 
     async def stop(self) -> None:
@@ -180,10 +180,10 @@ class SandboxCarrier(Loop):
     async def deliver_receipts(self) -> int:
         """Give the inbox every receipt that is due; how many there were."""
         due = await self._book.due_receipts(RECEIPTS_AT_ONCE)
-        if not due or self._inbox is None:
+        if not due or self.inbox is None:
             return 0
         for receipt in due:
-            await self._inbox(self._receipt(receipt))
+            await self.inbox(self._receipt(receipt))
         await self._book.forget_receipts([receipt.id for receipt in due])
         return len(due)
 

@@ -51,7 +51,9 @@ class DispatchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
+class Claimed:
+    """A message in hand."""
+
     message: Message
     token: str
     usable_until: int
@@ -88,9 +90,9 @@ class Dispatcher(Loop):
         room = self._options.window - len(self._in_hand)
         if room <= 0:
             return self._options.poll_interval
-        claimed = await self._claim(room)
+        claimed = await self.claim(room)
         for each in claimed:
-            task = asyncio.create_task(self._send(each))
+            task = asyncio.create_task(self.send(each))
             self._in_hand.add(task)
             task.add_done_callback(self._sent)
         if len(claimed) == room:
@@ -99,17 +101,18 @@ class Dispatcher(Loop):
 
     async def settle(self) -> None:
         """Send everything that is due at this moment, and return when nothing is in hand (the test clock's step)."""
-        while claimed := await self._claim(self._options.window):
-            await asyncio.gather(*(self._send(each) for each in claimed))
+        while claimed := await self.claim(self._options.window):
+            await asyncio.gather(*(self.send(each) for each in claimed))
         if self._in_hand:
             await asyncio.wait(self._in_hand)
 
-    async def _claim(self, limit: int) -> list[_Claimed]:
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Take what is due, at most `limit` messages."""
         token = randomness.new_id(self._store.clock.now())
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
         usable_until = monotonic() + int(self._options.lease * (1 - LEASE_MARGIN))
         found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
-        return [_Claimed(message, token, usable_until) for message in found]
+        return [Claimed(message, token, usable_until) for message in found]
 
     async def _until_next(self) -> int:
         upcoming = await self._store.next_due()
@@ -121,7 +124,8 @@ class Dispatcher(Loop):
         self._in_hand.discard(task)
         self.wake()
 
-    async def _send(self, claimed: _Claimed) -> None:
+    async def send(self, claimed: Claimed) -> None:
+        """Give a message to the carrier and record what became of it; hand it back when its lease is nearly over."""
         try:
             outcome = await self._submit(claimed)
             if not await self._store.record(outcome):
@@ -131,7 +135,7 @@ class Dispatcher(Loop):
             what = {"message_id": claimed.message.id, "reason": str(error)}
             logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
 
-    async def _submit(self, claimed: _Claimed) -> Outcome:
+    async def _submit(self, claimed: Claimed) -> Outcome:
         message = claimed.message
         if self._draining or monotonic() >= claimed.usable_until:
             now = self._store.clock.now()
@@ -156,7 +160,7 @@ class Dispatcher(Loop):
             carrier_message_id=carrier_message_id,
         )
 
-    def _failed(self, claimed: _Claimed, left_at: Instant, failure: CarrierFailure) -> Outcome:
+    def _failed(self, claimed: Claimed, left_at: Instant, failure: CarrierFailure) -> Outcome:
         now = self._store.clock.now()
         message, token = claimed.message, claimed.token
         if isinstance(failure, Refused):

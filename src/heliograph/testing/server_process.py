@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from heliograph.settings import clean_environment
+
 
 class ServerFailed(Exception):
     """The server ended before it accepted requests; the text is what it wrote."""
@@ -53,8 +55,7 @@ class ServerProcess:
         log = Path(self._folder.name) / "log"
         command = [sys.executable, "-m", "heliograph", "serve", "--port", str(self._port)]
         command += ["--database", self.database_url, *(["--sandbox"] if self._sandbox else [])]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
-        environment |= {f"HELIOGRAPH_{name}": value for name, value in self._settings.items()}
+        environment = clean_environment() | {f"HELIOGRAPH_{name}": value for name, value in self._settings.items()}
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, start_new_session=True

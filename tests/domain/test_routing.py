@@ -1,0 +1,68 @@
+"""Which number a message without `from` is sent from."""
+
+from collections import Counter
+
+import pytest
+
+from heliograph.domain.accounts import NumberPool, Profile, ProfileSettings, Sender
+from heliograph.domain.address import parse_sender
+from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.ids import OrganizationId, ProfileId
+from heliograph.domain.instant import Instant
+from heliograph.domain.routing import alphanumeric, pick
+
+
+def sender(address: str) -> Sender:
+    parsed = parse_sender(address)
+    owner, profile = OrganizationId("o1"), ProfileId("p1")
+    return Sender(address, owner, profile, address, parsed.kind, parsed.country, "", "")
+
+
+def profile(alpha_sender: str | None = None) -> Profile:
+    settings = ProfileSettings(alpha_sender=alpha_sender)
+    return Profile(ProfileId("p1"), OrganizationId("o1"), "Main", settings, Instant(0), Instant(0))
+
+
+SENDERS = [sender(each) for each in ("+13125550001", "+14155550001", "+18445550001")]
+POOL = NumberPool(long_code_weight=1, toll_free_weight=3, skip_unhealthy=False)
+
+
+def test_the_weights_are_shared_by_the_numbers_of_a_kind() -> None:
+    picked = Counter(pick(POOL, SENDERS, "+12025550001", step / 800).address for step in range(800))
+    assert picked == {"+13125550001": 100, "+14155550001": 100, "+18445550001": 600}
+
+
+def test_a_weight_of_zero_takes_a_kind_out() -> None:
+    only_long = NumberPool(long_code_weight=1, toll_free_weight=0, skip_unhealthy=False)
+    assert {pick(only_long, SENDERS, "+12025550001", step / 10).address for step in range(10)} == {
+        "+13125550001",
+        "+14155550001",
+    }
+
+
+def test_geomatch_prefers_the_area_of_the_recipient() -> None:
+    near = NumberPool(long_code_weight=1, toll_free_weight=3, skip_unhealthy=False, geomatch=True)
+    assert pick(near, SENDERS, "+13125559999", 0.99).address == "+13125550001"
+
+
+def test_geomatch_falls_back_to_any() -> None:
+    near = NumberPool(long_code_weight=1, toll_free_weight=3, skip_unhealthy=False, geomatch=True)
+    assert pick(near, SENDERS, "+12025550001", 0.99).address == "+18445550001"
+
+
+@pytest.mark.parametrize("pool", [None, POOL])
+def test_without_a_pool_or_a_number_it_is_refused(pool: NumberPool | None) -> None:
+    with pytest.raises(Refusal) as refused:
+        pick(pool, [], "+12025550001", 0)
+    assert refused.value.code is Code.NO_USABLE_NUMBERS
+
+
+def test_the_alpha_sender_of_the_profile_needs_no_registration() -> None:
+    assert alphanumeric(profile("Acme"), "Acme", None).address == "Acme"
+
+
+@pytest.mark.parametrize(("configured", "code"), [(None, Code.ALPHA_NOT_CONFIGURED), ("Other", Code.ALPHA_MISMATCH)])
+def test_another_alphanumeric_sender_is_refused(configured: str | None, code: Code) -> None:
+    with pytest.raises(Refusal) as refused:
+        alphanumeric(profile(configured), "Acme", None)
+    assert refused.value.code is code

@@ -1,0 +1,131 @@
+"""Messages on their way out."""
+
+import asyncio
+
+from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
+from heliograph.domain.lifecycle import Change, Status
+from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED
+from heliograph.store.claims import Claim, Expiry, Outcome, Recovery
+from heliograph.store.store import Store
+from tests.builders import accepted, advance, claim, new_id, status_of
+
+EXPIRY = Expiry(100, EXPIRED, NEVER_ANSWERED)
+
+
+async def test_nothing_is_claimed_before_its_time(store: Store) -> None:
+    await accepted(store, send_in=MINUTE)
+    assert (await claim(store))[1] == []
+
+
+async def test_what_is_due_is_claimed_in_the_order_it_fell_due(store: Store) -> None:
+    late, early = await accepted(store, send_in=2 * MINUTE), await accepted(store, send_in=MINUTE)
+    await advance(store, 3 * MINUTE)
+    _, claimed = await claim(store)
+    assert [each.id for each in claimed] == [early.id, late.id]
+    assert {each.status for each in claimed} == {Status.SENDING}
+
+
+async def test_no_two_claims_take_the_same_message(store: Store) -> None:
+    messages = [await accepted(store, send_in=None) for _ in range(20)]
+    claims = await asyncio.gather(*(claim(store, limit=5) for _ in range(8)))
+    taken = [each.id for _, claimed in claims for each in claimed]
+    assert sorted(taken) == sorted(each.id for each in messages)
+
+
+async def test_a_claim_asked_again_finds_what_it_was_given(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    asked = Claim(new_id(store), "sandbox", 10, MINUTE)
+    first, second = await store.claim(asked), await store.claim(asked)
+    assert [each.id for each in second] == [each.id for each in first] == [message.id]
+
+
+async def outcome(store: Store, token: str, message_id: object, change: Change, **given: object) -> bool:
+    return await store.record(Outcome(message_id, token, change, store.clock.now(), **given))  # type: ignore[arg-type]
+
+
+async def test_an_accepted_message_is_sent(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    token, _ = await claim(store)
+    assert await outcome(store, token, message.id, Change.ACCEPT, carrier_message_id="c1")
+    found, _ = await store.messages.find(message.organization_id, message.id)
+    assert found is not None
+    assert (found.status, found.carrier_message_id) == (Status.SENT, "c1")
+    assert found.sent_at is not None
+
+
+async def test_an_outcome_under_another_token_changes_nothing(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    await claim(store)
+    assert not await outcome(store, new_id(store), message.id, Change.ACCEPT)
+    assert await status_of(store, message) is Status.SENDING
+
+
+async def test_a_deferred_message_is_claimed_again_when_it_is_due(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    token, _ = await claim(store)
+    await outcome(store, token, message.id, Change.DEFER, due_at=Instant(store.clock.now() + SECOND))
+    assert (await claim(store))[1] == []
+    await advance(store, 2 * SECOND)
+    assert [each.attempts for each in (await claim(store))[1]] == [2]
+
+
+async def test_a_lost_lease_is_unknown_and_not_sent_again(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    await claim(store, lease=SECOND)
+    await advance(store, 2 * SECOND)
+    assert await store.recover(Recovery([], 100, LEASE_LOST)) == (0, 1)
+    found, _ = await store.messages.find(message.organization_id, message.id)
+    assert found is not None
+    assert (found.status, found.errors) == (Status.DELIVERY_UNCONFIRMED, (LEASE_LOST,))
+    assert (await store.reports.overview()).unknown == 1
+
+
+async def test_a_lost_lease_is_due_again_where_the_carrier_accepts_repeats(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    await claim(store, lease=SECOND)
+    await advance(store, 2 * SECOND)
+    assert await store.recover(Recovery(["sandbox"], 100, LEASE_LOST)) == (1, 0)
+    assert [each.id for each in (await claim(store))[1]] == [message.id]
+
+
+async def test_an_outcome_after_the_lease_was_lost_is_refused(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    token, _ = await claim(store, lease=SECOND)
+    await advance(store, 2 * SECOND)
+    await store.recover(Recovery([], 100, LEASE_LOST))
+    assert not await outcome(store, token, message.id, Change.ACCEPT, carrier_message_id="c1")
+    assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
+
+
+async def test_a_lease_that_holds_is_left_alone(store: Store) -> None:
+    await accepted(store, send_in=None)
+    await claim(store, lease=MINUTE)
+    assert await store.recover(Recovery([], 100, LEASE_LOST)) == (0, 0)
+
+
+async def test_what_waits_past_its_validity_expires_unsent(store: Store) -> None:
+    message = await accepted(store, send_in=MINUTE)
+    await advance(store, 2 * HOUR)
+    assert (await claim(store))[1] == []
+    assert await store.expire(EXPIRY) == (1, 0)
+    assert await status_of(store, message) is Status.EXPIRED
+
+
+async def test_what_may_have_been_sent_does_not_expire_as_unsent(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    token, _ = await claim(store)
+    due = Instant(store.clock.now() + SECOND)
+    await outcome(store, token, message.id, Change.DEFER, due_at=due, in_doubt=True)
+    await advance(store, 2 * HOUR)
+    assert await store.expire(EXPIRY) == (0, 1)
+    assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
+
+
+async def test_a_receipt_is_awaited_until_its_deadline(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    token, _ = await claim(store)
+    await outcome(store, token, message.id, Change.ACCEPT, deadline_at=Instant(store.clock.now() + HOUR))
+    assert await store.unconfirm(100) == 0
+    await advance(store, 2 * HOUR)
+    assert await store.unconfirm(100) == 1
+    assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
