@@ -60,3 +60,9 @@ class ApiContext:
                 if not await accounts.refresh():
                     raise
         raise Refusal(Code.SERVICE_UNAVAILABLE, "Accounts are being changed; try again.")
+
+    async def confirm(self, epoch: int) -> None:
+        """For an attempt whose own statement does not compare epochs: raise `StaleAccounts` unless it is `epoch`."""
+        await self.store.accounts.refresh()
+        if self.store.accounts.epoch != epoch:
+            raise StaleAccounts

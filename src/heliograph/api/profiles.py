@@ -12,7 +12,7 @@ from starlette.responses import Response
 from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import read_json, wrong_type
-from heliograph.api.context import ApiContext, StaleAccounts
+from heliograph.api.context import ApiContext
 from heliograph.api.paging import page_meta, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
@@ -59,10 +59,11 @@ async def create(context: ApiContext, request: Request) -> Response:
     """`POST /messaging_profiles`."""
     wanted: ProfileRequest | None = None
 
-    async def attempt(caller: Caller, _epoch: int) -> Profile:
+    async def attempt(caller: Caller, epoch: int) -> Profile:
         nonlocal wanted
         if wanted is None:
             wanted = await read_json(request, DECODER, context.max_body)
+        await context.confirm(epoch)
         now = context.store.clock.now()
         return Profile(
             id=ProfileId(randomness.new_id(now)),
@@ -81,7 +82,8 @@ async def create(context: ApiContext, request: Request) -> Response:
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_profiles`, newest first."""
 
-    async def attempt(caller: Caller, _epoch: int) -> tuple[int, Sequence[Profile]]:
+    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Profile]]:
+        await context.confirm(epoch)
         filters = {operator: value for (_, operator), value in read_filters(request.query_params, FILTERS).items()}
         return await context.store.listing.profiles(caller.organization_id, page.offset, page.size, filters)
 
@@ -93,13 +95,13 @@ async def index(context: ApiContext, request: Request) -> Response:
 async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_profiles/{id}`."""
 
-    async def attempt(caller: Caller, _epoch: int) -> Profile:
+    async def attempt(caller: Caller, epoch: int) -> Profile:
         profile_id = canonical_uuid(request.path_params["id"])
         profile = await context.store.accounts.profile(caller.organization_id, profile_id) if profile_id else None
         if profile is None:
             detail = f"There is no messaging profile '{request.path_params['id'][:48]}'."
             raise Refusal(Code.NOT_FOUND, detail, "/id")
-        await _confirm(context)
+        await context.confirm(epoch)
         return profile
 
     profile = await context.as_caller(request.headers.get("authorization"), attempt)
@@ -117,12 +119,6 @@ def profile_body(profile: Profile) -> dict[str, object]:
         "created_at": to_text(profile.created_at),
         "updated_at": to_text(profile.updated_at),
     }
-
-
-async def _confirm(context: ApiContext) -> None:
-    """What was remembered is only answered while it still holds."""
-    if await context.store.accounts.refresh():
-        raise StaleAccounts
 
 
 def _name(name: str | None) -> str:

@@ -36,7 +36,8 @@ from heliograph.service import Loop
 
 NAME = "sandbox"
 RECEIPTS_AT_ONCE = 500
-IDLE = SECOND // 10
+IDLE = SECOND
+"""Receipts that another process wrote down are seen within this."""
 
 
 @dataclass(frozen=True, slots=True)

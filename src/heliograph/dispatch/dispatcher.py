@@ -19,7 +19,7 @@ from heliograph.carriers.interface import (
 )
 from heliograph.clock import monotonic
 from heliograph.domain.errors import Code
-from heliograph.domain.instant import MILLISECOND, Instant
+from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change
 from heliograph.domain.message import DeliveryError, Message
 from heliograph.domain.outcome import RepeatPolicy, after_unknown, delivery_error
@@ -34,6 +34,9 @@ logger = get_logger("dispatch")
 
 LEASE_MARGIN = 0.2
 """The part of a lease, at its end, in which nothing is given to a carrier any more."""
+
+CLAIM_PART = 4
+"""One in so many places of the window must be free before more is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +91,19 @@ class Dispatcher(Loop):
     async def run_pass(self) -> int:
         """Claim as much as there is room for; microseconds until it is worth looking again."""
         room = self._options.window - len(self._in_hand)
-        if room <= 0:
+        # A claim for every message that is done would be a commit each: wait for a part of the window.
+        if self._in_hand and room < self._options.window / CLAIM_PART:
             return self._options.poll_interval
+        wait = await self._until_due()
+        if wait > 0:
+            return wait
         claimed = await self.claim(room)
         for each in claimed:
             task = asyncio.create_task(self.send(each))
             self._in_hand.add(task)
             task.add_done_callback(self._sent)
-        if len(claimed) == room:
-            return 0
-        return await self._until_next()
+        # What is due and could not be claimed is being claimed elsewhere, or expires.
+        return 0 if claimed else self._options.poll_interval // 10
 
     async def settle(self) -> None:
         """Send everything that is due at this moment, and return when nothing is in hand (the test clock's step)."""
@@ -114,11 +120,12 @@ class Dispatcher(Loop):
         found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
         return [Claimed(message, token, usable_until) for message in found]
 
-    async def _until_next(self) -> int:
+    async def _until_due(self) -> int:
+        """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
         upcoming = await self._store.next_due()
         if upcoming is None:
             return self._options.poll_interval
-        return max(MILLISECOND, min(self._options.poll_interval, upcoming - self._store.clock.now()))
+        return max(0, min(self._options.poll_interval, upcoming - self._store.clock.now()))
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)

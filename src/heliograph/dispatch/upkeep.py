@@ -1,5 +1,6 @@
 """What time does to messages that nobody touches: leases end, validity ends, receipts do not come."""
 
+import asyncio
 from dataclasses import dataclass
 
 from heliograph.carriers.interface import Carrier
@@ -52,13 +53,11 @@ class Upkeep(Loop):
         return INTERVAL
 
     async def tidy(self) -> Upkept:
-        """Decide about everything whose time is over."""
-        recovered, lost = await self._store.recover(Recovery(self._repeatable, AT_ONCE, LEASE_LOST))
-        expired, doubtful = await self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED))
-        return Upkept(
-            recovered=recovered,
-            lost=lost + doubtful,
-            expired=expired,
-            unconfirmed=await self._store.unconfirm(AT_ONCE),
-            matched=await self._store.match_receipts(AT_ONCE),
+        """Decide about everything whose time is over, in one commit."""
+        (recovered, lost), (expired, doubtful), unconfirmed, matched = await asyncio.gather(
+            self._store.recover(Recovery(self._repeatable, AT_ONCE, LEASE_LOST)),
+            self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED)),
+            self._store.unconfirm(AT_ONCE),
+            self._store.match_receipts(AT_ONCE),
         )
+        return Upkept(recovered, lost + doubtful, expired, unconfirmed, matched)

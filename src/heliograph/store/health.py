@@ -1,0 +1,152 @@
+"""Facts about a database itself, for whoever asks whether it can be relied on.
+
+What an engine is able to keep differs by name and by value, so each option comes with whether its value is enough.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import BigInteger, func, literal_column, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from heliograph.clock import SystemClock
+from heliograph.store.engine import Engine, SqliteEngine, StoreUnavailable
+from heliograph.store.schema import SchemaState, schema_state
+from heliograph.store.tables import schema_version, test_clock
+
+_POSTGRES_OPTIONS = ("synchronous_commit", "fsync", "full_page_writes")
+_SQLITE_OPTIONS = {"journal_mode": ("wal",), "synchronous": ("full", "extra")}
+_SQLITE_LEVELS = ("off", "normal", "full", "extra")
+"""The values of `PRAGMA synchronous` in the order of their numbers."""
+_DATABASE_CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """An option of the database, and whether what it acknowledged survives a power loss with it (promise P2)."""
+
+    option: str
+    value: str
+    wanted: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """What a database says of itself."""
+
+    product: str
+    version: str
+    durability: Sequence[Durability]
+    not_writable: str | None
+    """Why nothing can be written; None when it can."""
+    free_bytes: int | None
+    """Room on the disk it is on; None where that is another machine's."""
+    ahead: int | None
+    """Microseconds its clock is ahead of this machine's; None where it is the same clock."""
+
+
+async def database_facts(engine: Engine) -> DatabaseFacts:
+    """Ask a database about itself. Raises `StoreUnavailable` with the reason when it does not answer."""
+    with _unavailable():
+        return await (_sqlite_facts(engine) if isinstance(engine, SqliteEngine) else _postgres_facts(engine))
+
+
+async def require_answer(engine: Engine) -> None:
+    """Raise `StoreUnavailable` with the reason unless the database answers, also when it refuses who we are."""
+    with _unavailable():
+        await engine.fetch(select(literal_column("1")))
+
+
+def missing_file(url: str) -> Path | None:
+    """The file that a database URL names and that does not exist; asking the database would make it, empty."""
+    address = make_url(url)
+    file = Path(address.database or "")
+    return file if address.get_backend_name() == "sqlite" and not file.exists() else None
+
+
+async def migrated_version(engine: Engine) -> int | None:
+    """The version of the schema; None for a database without one."""
+    if await schema_state(engine) is SchemaState.EMPTY:
+        return None
+    return int((await engine.fetch(select(schema_version.c.version)))[0]["version"])
+
+
+async def test_clock_ahead(engine: Engine) -> int:
+    """Microseconds that the test clock in the database is ahead, whether or not this process goes by it."""
+    return int((await engine.fetch(select(test_clock.c.ahead)))[0]["ahead"])
+
+
+async def _postgres_facts(engine: Engine) -> DatabaseFacts:
+    names = ("server_version", "transaction_read_only", *_POSTGRES_OPTIONS)
+    values = (await engine.fetch(select(*[func.current_setting(name).label(name) for name in names])))[0]
+    options = [Durability(name, values[name], "anything but off", values[name] != "off") for name in _POSTGRES_OPTIONS]
+    return DatabaseFacts(
+        product="PostgreSQL",
+        version=values["server_version"],
+        durability=options,
+        not_writable="it takes no writes: it is a standby or read-only"
+        if values["transaction_read_only"] == "on"
+        else None,
+        free_bytes=None,
+        ahead=await _ahead(engine),
+    )
+
+
+async def _ahead(engine: Engine) -> int:
+    """Against the middle of the time the answer took; call it on a connection that is open already."""
+    machine = SystemClock()
+    asked = machine.now()
+    told = (await engine.fetch(select(literal_column(_DATABASE_CLOCK, BigInteger()).label("told"))))[0]["told"]
+    return int(told - (asked + machine.now()) // 2)
+
+
+async def _sqlite_facts(engine: Engine) -> DatabaseFacts:
+    version = (await engine.fetch(select(func.sqlite_version().label("version"))))[0]["version"]
+    options = [await _pragma(engine, name) for name in _SQLITE_OPTIONS]
+    return DatabaseFacts(
+        product="SQLite",
+        version=version,
+        durability=options,
+        not_writable=await _refused_write(engine),
+        free_bytes=shutil.disk_usage(Path(engine.sqlalchemy.url.database or "").absolute().parent).free,
+        ahead=None,
+    )
+
+
+async def _pragma(engine: Engine, name: str) -> Durability:
+    value = (await engine.fetch(text(f"PRAGMA {name}")))[0][name]
+    said = _SQLITE_LEVELS[value] if isinstance(value, int) else value
+    enough = _SQLITE_OPTIONS[name]
+    return Durability(name, said, " or ".join(enough), said in enough)
+
+
+class _Undo(Exception):
+    """Raised to roll back."""
+
+
+async def _refused_write(engine: Engine) -> str | None:
+    """Why a write is refused, found by one that is rolled back: a look at the file's mode would not tell."""
+    try:
+        with suppress(_Undo), _unavailable():
+            async with engine.transaction() as transaction:
+                await transaction.execute(text("PRAGMA user_version = 1"))
+                raise _Undo
+    except StoreUnavailable as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Take every error of a driver as the database's answer that it cannot be used: a wrong password, no such file."""
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error) as error:
+        raise StoreUnavailable(str(getattr(error, "orig", None) or error)) from error
