@@ -6,58 +6,104 @@ put right is one line on standard error and exit status 1; wrong arguments are e
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from heliograph import log, server
+from heliograph.commands import doctor, keys, numbers, organizations, profiles
+from heliograph.commands.arguments import Commands, Run, add_command
+from heliograph.commands.session import CommandFailed
+from heliograph.domain.address import BadAddress
+from heliograph.domain.errors import Refusal
 from heliograph.domain.tables import BadTable
-from heliograph.server import CannotServe, Running
+from heliograph.server import CannotServe, Running, open_store
 from heliograph.settings import BadSettings, Settings, load
+from heliograph.store.accounts import AlreadyExists, NoSuchRecord
 from heliograph.store.engine import StoreUnavailable
-from heliograph.store.schema import UnusableSchema, migrate
+from heliograph.store.health import migrated_version, require_answer
+from heliograph.store.schema import UnusableSchema, migrate, require_usable
+from heliograph.store.tables import SCHEMA_VERSION
 
-Problem = BadSettings | BadTable | CannotServe | StoreUnavailable | UnusableSchema
-PROBLEMS = (BadSettings, BadTable, CannotServe, StoreUnavailable, UnusableSchema)
+PROBLEMS = (
+    AlreadyExists,
+    BadAddress,
+    BadSettings,
+    BadTable,
+    CannotServe,
+    CommandFailed,
+    NoSuchRecord,
+    Refusal,
+    StoreUnavailable,
+    UnusableSchema,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         settings = load(given.config, None, _overrides(given))
         log.configure(settings.log.level, settings.log.format)
-        command: Callable[[argparse.Namespace, Settings], int] = given.run
-        return command(given, settings)
+        command: Run = given.run
+        status = command(given, settings)
+        sys.stdout.flush()
+        return status
     except PROBLEMS as problem:
-        print(f"heliograph: {problem}", file=sys.stderr)
+        print(f"heliograph: {_said(problem)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever reads our output, such as `head`, has seen enough. At its end Python would try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="heliograph", description="A self-hosted messaging service.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    serve = _command(commands, "serve", "run the service", _serve)
+def _said(problem: Exception) -> str:
+    if isinstance(problem, Refusal):
+        return problem.detail
+    if isinstance(problem, StoreUnavailable):
+        return f"The database cannot be used: {problem}"
+    return str(problem) or type(problem).__name__
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and every argument there is."""
+    made = argparse.ArgumentParser("heliograph", description="A self-hosted messaging service.", allow_abbrev=False)
+    made.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _declare_serve(commands)
+    add_command(commands, "migrate", "bring the database to this version", _migrate)
+    for each in (organizations, keys, profiles, numbers, doctor):
+        each.declare(commands)
+    demo = add_command(commands, "demo", "show on this machine what the service does", _demo)
+    demo.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
+    demo.add_argument("--exit", action="store_true", help="end when everything was shown")
+    return made
+
+
+def _declare_serve(commands: Commands) -> None:
+    serve = add_command(commands, "serve", "run the service", _serve)
     serve.add_argument("--host", help="address to listen on")
     serve.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
     serve.add_argument("--sandbox", action="store_true", help="simulated carrier, handsets and test clock")
     serve.add_argument("--ready-file", type=Path, metavar="PATH", help="written once requests are accepted")
-    _command(commands, "migrate", "bring the database to this version", _migrate)
-    return parser
 
 
-def _command(
-    commands: Any, name: str, text: str, run: Callable[[argparse.Namespace, Settings], int]
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
-    parser.add_argument("--database", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/NAME")
-    parser.set_defaults(run=run)
-    return parser
+class _Version(argparse.Action):
+    """Looked up when it is asked for: that takes longer than all the rest of the parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        try:
+            print(f"heliograph {version('heliograph')}")
+        except PackageNotFoundError:
+            print("heliograph, not installed")
+        parser.exit()
 
 
 def _overrides(given: argparse.Namespace) -> dict[str, object]:
@@ -78,10 +124,35 @@ def _say_where(running: Running) -> None:
         print(f"{name}: {value}", flush=True)
 
 
+def _demo(given: argparse.Namespace, settings: Settings) -> int:
+    # No other command needs what this one brings along.
+    from heliograph import demo
+
+    return demo.run(settings, exit_after=given.exit)
+
+
 def _migrate(_given: argparse.Namespace, settings: Settings) -> int:
-    asyncio.run(migrate(settings.database.url))
-    print("The database is at this version.")
+    before = asyncio.run(_migrate_from(settings))
+    if before is None:
+        print("The database was made.")
+    elif before < SCHEMA_VERSION:
+        print(f"The database was brought from version {before} to {SCHEMA_VERSION}.")
+    else:
+        print(f"The database is at version {before} already.")
     return 0
+
+
+async def _migrate_from(settings: Settings) -> int | None:
+    """Migrate; the version before, if any. Raises `UnusableSchema` when this program is too old for the database."""
+    engine = open_store(settings).engine
+    try:
+        await require_answer(engine)
+        before = await migrated_version(engine)
+        await migrate(settings.database.url)
+        await require_usable(engine)
+        return before
+    finally:
+        await engine.close()
 
 
 async def serve_until_signal(settings: Settings, ready_file: Path | None, announce: Callable[[Running], None]) -> None:

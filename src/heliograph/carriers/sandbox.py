@@ -56,40 +56,42 @@ class Script:
     """The receipt is with the service before the submit is answered."""
 
 
-DELIVERED = Script("delivered: the handset gets it and a receipt says so")
+DELIVERED = Script("A receipt says that it arrived; so it is for every number that is not in this table.")
 SCRIPTS: Mapping[str, Script] = {
     "+15005550000": DELIVERED,
     "+15005550001": Script(
-        "delivery_failed with 40001 Not routable",
+        "A receipt says that the destination is a landline or cannot be reached.",
         arrives=False,
         receipts=(Change.FAIL,),
         error=delivery_error(Code.NOT_ROUTABLE, "The destination is a landline or cannot be reached."),
     ),
     "+15005550002": Script(
-        "delivery_failed with 40002 Blocked as spam - temporary",
+        "A receipt says that a spam filter of the carrier stopped it.",
         arrives=False,
         receipts=(Change.FAIL,),
         error=delivery_error(Code.BLOCKED_AS_SPAM, "A spam filter of the carrier stopped it."),
     ),
     "+15005550003": Script(
-        "sending_failed with 40008 Undeliverable: the carrier refuses it for good",
+        "The carrier refuses it for good; no receipt follows.",
         arrives=False,
         receipts=(),
         refused=True,
         error=delivery_error(Code.UNDELIVERABLE, "The carrier did not accept it."),
     ),
-    "+15005550004": Script("delivery_unconfirmed: it arrives, and no receipt ever comes", receipts=()),
-    "+15005550005": Script("slow: delivered, with the receipt after `sandbox.slow_delay`", slow=True),
-    "+15005550006": Script(
-        "throttled: the carrier refuses the first try for now and takes the second", throttled_tries=1
+    "+15005550004": Script(
+        "No receipt comes; after `dispatch.unconfirmed_after` none is awaited any more.", receipts=()
     ),
-    "+15005550007": Script("the receipt comes before the answer to the submit", overtaking=True),
-    "+15005550008": Script("delivered, with the same receipt twice", receipts=(Change.DELIVER, Change.DELIVER)),
+    "+15005550005": Script("The receipt takes `sandbox.slow_delay`, not `sandbox.receipt_delay`.", slow=True),
+    "+15005550006": Script(
+        "The carrier wants no more just now at the first try, and takes the second.", throttled_tries=1
+    ),
+    "+15005550007": Script("The receipt is there before the carrier has answered.", overtaking=True),
+    "+15005550008": Script("The same receipt comes twice.", receipts=(Change.DELIVER, Change.DELIVER)),
     "+15005550009": Script(
-        "outcome unknown: it arrives, but the link is lost before the first answer", receipts=(), unknown=True
+        "The carrier takes it, and the link is lost before it answers: nobody can know.", receipts=(), unknown=True
     ),
     "+15005550010": Script(
-        "delivery_failed with 40004 Rejected by destination",
+        "A receipt says that the destination rejected it.",
         arrives=False,
         receipts=(Change.FAIL,),
         error=delivery_error(Code.REJECTED_BY_DESTINATION, "The destination rejected it."),

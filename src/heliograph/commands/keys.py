@@ -22,7 +22,7 @@ def declare(commands: Commands) -> None:
     group = add_group(commands, "keys", "API keys")
     create = add_command(group, "create", "make an API key and print it, this once", with_store(_create))
     add_organization(create)
-    create.add_argument("--name", type=a_name, default="", metavar="TEXT", help="what the key is for")
+    create.add_argument("--name", type=a_name, metavar="TEXT", help="what the key is for")
     add_json(add_command(group, "list", "list the keys of all organisations, without their secrets", with_store(_list)))
     revoke = add_command(group, "revoke", "refuse an API key from now on, on every server", with_store(_revoke))
     revoke.add_argument("key", metavar="ID", help="id of the key, or the key itself")
@@ -30,7 +30,7 @@ def declare(commands: Commands) -> None:
 
 async def _create(given: argparse.Namespace, _settings: Settings, store: Store) -> None:
     organization = await choose_organization(store, given.organization)
-    print(await new_key(store, organization, given.name))
+    print(await new_key(store, organization, given.name or ""))
     print("This key is shown once: only its hash is stored.", file=sys.stderr)
 
 

@@ -37,8 +37,11 @@ def _add_rules(parser: argparse.ArgumentParser, *, clearable: bool) -> None:
     for name, metavar in RULES.items():
         meaning = Schedule.settings()[name].meaning.rstrip(".").replace("`", "")
         read = _or_default(name) if clearable else schedule_value(name)
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=read, metavar=metavar, help=f"{meaning[0].lower()}{meaning[1:]}{end}")
+        parser.add_argument(_option(name), type=read, metavar=metavar, help=f"{meaning[0].lower()}{meaning[1:]}{end}")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _or_default(name: str) -> Any:
@@ -59,10 +62,10 @@ async def _create(given: argparse.Namespace, settings: Settings, store: Store) -
 
 
 async def _set(given: argparse.Namespace, settings: Settings, store: Store) -> None:
+    if all(getattr(given, name) is None for name in RULES):
+        raise CommandFailed(f"There is nothing to set: give at least one of {', '.join(map(_option, RULES))}.")
     organization = await choose_organization(store, given.name)
     overrides = _changed(organization.overrides, given)
-    if overrides == organization.overrides:
-        raise CommandFailed(f"Nothing is changed: {organization.name} has these rules already.")
     _check(overrides, settings)
     await store.changes.set_rules(organization.id, overrides)
     print(f"{organization.name} has these rules of its own now: {_said(overrides) or 'none'}.")

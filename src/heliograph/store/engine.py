@@ -134,8 +134,8 @@ class PostgresEngine(Engine):
             async with self.sqlalchemy.connect() as connection:
                 raw = await connection.get_raw_connection()
                 driver: Any = raw.driver_connection
-                await driver.execute("BEGIN")
                 try:
+                    await driver.execute("BEGIN")
                     yield Transaction(self, connection, driver)
                     await driver.execute("COMMIT")
                 except BaseException:

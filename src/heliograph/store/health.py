@@ -52,15 +52,27 @@ class DatabaseFacts:
     """Microseconds its clock is ahead of this machine's; None where it is the same clock."""
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise `StoreUnavailable` with the reason whatever a driver raises: a wrong password, a missing right, no such file.
+
+    For who asks whether a database can be used at all; everybody else's mistakes are not to look like that.
+    """
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error) as error:
+        raise StoreUnavailable(str(getattr(error, "orig", None) or error)) from error
+
+
 async def database_facts(engine: Engine) -> DatabaseFacts:
     """Ask a database about itself. Raises `StoreUnavailable` with the reason when it does not answer."""
-    with _unavailable():
+    with answering():
         return await (_sqlite_facts(engine) if isinstance(engine, SqliteEngine) else _postgres_facts(engine))
 
 
 async def require_answer(engine: Engine) -> None:
     """Raise `StoreUnavailable` with the reason unless the database answers, also when it refuses who we are."""
-    with _unavailable():
+    with answering():
         await engine.fetch(select(literal_column("1")))
 
 
@@ -78,7 +90,7 @@ async def migrated_version(engine: Engine) -> int | None:
     return int((await engine.fetch(select(schema_version.c.version)))[0]["version"])
 
 
-async def test_clock_ahead(engine: Engine) -> int:
+async def sandbox_clock_ahead(engine: Engine) -> int:
     """Microseconds that the test clock in the database is ahead, whether or not this process goes by it."""
     return int((await engine.fetch(select(test_clock.c.ahead)))[0]["ahead"])
 
@@ -86,7 +98,7 @@ async def test_clock_ahead(engine: Engine) -> int:
 async def _postgres_facts(engine: Engine) -> DatabaseFacts:
     names = ("server_version", "transaction_read_only", *_POSTGRES_OPTIONS)
     values = (await engine.fetch(select(*[func.current_setting(name).label(name) for name in names])))[0]
-    options = [Durability(name, values[name], "anything but off", values[name] != "off") for name in _POSTGRES_OPTIONS]
+    options = [Durability(name, values[name], "on", values[name] != "off") for name in _POSTGRES_OPTIONS]
     return DatabaseFacts(
         product="PostgreSQL",
         version=values["server_version"],
@@ -115,9 +127,13 @@ async def _sqlite_facts(engine: Engine) -> DatabaseFacts:
         version=version,
         durability=options,
         not_writable=await _refused_write(engine),
-        free_bytes=shutil.disk_usage(Path(engine.sqlalchemy.url.database or "").absolute().parent).free,
+        free_bytes=_free_bytes(engine.sqlalchemy.url.database or ""),
         ahead=None,
     )
+
+
+def _free_bytes(file: str) -> int:
+    return shutil.disk_usage(Path(file).absolute().parent).free
 
 
 async def _pragma(engine: Engine, name: str) -> Durability:
@@ -134,19 +150,10 @@ class _Undo(Exception):
 async def _refused_write(engine: Engine) -> str | None:
     """Why a write is refused, found by one that is rolled back: a look at the file's mode would not tell."""
     try:
-        with suppress(_Undo), _unavailable():
+        with suppress(_Undo), answering():
             async with engine.transaction() as transaction:
                 await transaction.execute(text("PRAGMA user_version = 1"))
                 raise _Undo
     except StoreUnavailable as error:
         return str(error)
     return None
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Take every error of a driver as the database's answer that it cannot be used: a wrong password, no such file."""
-    try:
-        yield
-    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error) as error:
-        raise StoreUnavailable(str(getattr(error, "orig", None) or error)) from error

@@ -43,7 +43,8 @@ _COMING: Mapping[str, TypeEngine[Any]] = {
 
 def _insert(table: Any, names: Sequence[str]) -> Any:
     def build(sql: Sql) -> Any:
-        return sql.insert(table).from_select(names, select(*[sql.rows.c[name] for name in names]).where(true()))
+        rows = select(*[sql.rows.c[name] for name in names]).where(true())
+        return sql.insert(table).from_select(names, rows).on_conflict_do_nothing(index_elements=["id"])
 
     return build
 

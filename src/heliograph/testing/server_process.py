@@ -29,9 +29,16 @@ class ServerProcess:
     """
 
     def __init__(
-        self, database_url: str, settings: Mapping[str, str] | None = None, *, sandbox: bool = True, port: int = 0
+        self,
+        database_url: str,
+        settings: Mapping[str, str] | None = None,
+        *,
+        sandbox: bool = True,
+        port: int = 0,
+        ready_file: Path | None = None,
     ) -> None:
         self.database_url = database_url
+        self._ready_file = ready_file
         self._settings = dict(settings or {})
         self._sandbox = sandbox
         self._port = port
@@ -55,6 +62,7 @@ class ServerProcess:
         log = Path(self._folder.name) / "log"
         command = [sys.executable, "-m", "heliograph", "serve", "--port", str(self._port)]
         command += ["--database", self.database_url, *(["--sandbox"] if self._sandbox else [])]
+        command += ["--ready-file", str(self._ready_file)] if self._ready_file else []
         environment = clean_environment() | {f"HELIOGRAPH_{name}": value for name, value in self._settings.items()}
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -63,7 +71,9 @@ class ServerProcess:
         self.ready = self._read_ready()
         if "base_url" not in self.ready:
             self._process.wait()
-            raise ServerFailed(log.read_text(errors="replace"))
+            written = log.read_text(errors="replace")
+            self._clean_up()
+            raise ServerFailed(written)
         return self
 
     def log(self) -> str:
@@ -101,8 +111,11 @@ class ServerProcess:
         process = self._running()
         if process.poll() is None:
             self.stop()
-        if process.stdout is not None:
-            process.stdout.close()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if (stdout := self._running().stdout) is not None:
+            stdout.close()
         if self._folder is not None:
             self._folder.cleanup()
 

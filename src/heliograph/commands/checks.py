@@ -1,0 +1,151 @@
+"""What the doctor makes of what it found: each fact judged, with what to do about it. Nothing here asks anybody."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from heliograph.domain.instant import MINUTE, SECOND, Instant
+from heliograph.settings import MIB, Settings, describe
+from heliograph.store.health import DatabaseFacts, Durability
+from heliograph.store.reports import Overview
+from heliograph.store.schema import SchemaState
+from heliograph.store.tables import SCHEMA_VERSION
+
+LITTLE_SPACE = 1024 * MIB
+NO_SPACE = 100 * MIB
+CLOCK_APART = SECOND
+CLOCK_WRONG = 10 * SECOND
+LATE = 5 * SECOND
+"""More than the pause between two looks at the database, and a carrier that is slow for a moment."""
+TOO_LATE = MINUTE
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `advice` is what to do unless all is well."""
+
+    level: Level
+    name: str
+    finding: str
+    advice: str = ""
+
+
+def settings_check(settings: Settings) -> Check:
+    """What was set, by dotted name and with secrets masked."""
+    defaults = describe(Settings())
+    own = [f"{name} = {value}" for name, value in describe(settings).items() if value != defaults[name]]
+    return Check(Level.OK, "settings", ", ".join(own) or "all as they are by default")
+
+
+def database_checks(facts: DatabaseFacts) -> Iterator[Check]:
+    """Everything that a database says of itself."""
+    yield Check(Level.OK, "database", f"{facts.product} {facts.version}")
+    yield from map(_durability_check, facts.durability)
+    if facts.not_writable is None:
+        yield Check(Level.OK, "writing", "it can be written to")
+    else:
+        advice = "Point database.url at the primary, or give this user the right to write."
+        yield Check(Level.PROBLEM, "writing", facts.not_writable, advice)
+    if facts.free_bytes is not None:
+        yield _space_check(facts.free_bytes)
+    yield _clock_check(facts.ahead)
+
+
+def _durability_check(option: Durability) -> Check:
+    finding = f"{option.option} is {option.value}"
+    if option.kept:
+        return Check(Level.OK, "durability", finding)
+    advice = f"Set it to {option.wanted}: a power loss can take messages that were acknowledged."
+    return Check(Level.PROBLEM, "durability", finding, advice)
+
+
+def _space_check(free: int) -> Check:
+    finding = f"{free // MIB:,} MiB are free"
+    if free >= LITTLE_SPACE:
+        return Check(Level.OK, "disk", finding)
+    return Check(Level.PROBLEM if free < NO_SPACE else Level.WARNING, "disk", finding, "Make room on the disk.")
+
+
+def _clock_check(ahead: int | None) -> Check:
+    if ahead is None:
+        return Check(Level.OK, "clock", "the database goes by this machine's clock")
+    finding = f"the database's is {ahead / SECOND:+.3f} s against this machine's"
+    if abs(ahead) <= CLOCK_APART:
+        return Check(Level.OK, "clock", finding)
+    level = Level.PROBLEM if abs(ahead) > CLOCK_WRONG else Level.WARNING
+    advice = "Messages are sent by the database's clock: run a time service such as chrony on both machines."
+    return Check(level, "clock", finding, advice)
+
+
+def schema_check(state: SchemaState, version: int | None) -> Check:
+    """Whether this program can use the database as it is migrated."""
+    if state is SchemaState.EMPTY:
+        return Check(Level.PROBLEM, "schema", "the database is empty", "Run 'heliograph migrate'.")
+    finding = f"version {version}, and this program's is {SCHEMA_VERSION}"
+    if state is SchemaState.OLD:
+        return Check(Level.PROBLEM, "schema", finding, "Run 'heliograph migrate'.")
+    if state is SchemaState.TOO_NEW:
+        return Check(Level.PROBLEM, "schema", finding, "Install the Heliograph that migrated it.")
+    return Check(Level.OK, "schema", finding)
+
+
+def sandbox_clock_check(ahead: int, *, sandbox: bool) -> Check:
+    """Where the test clock stands, and whether it is gone by."""
+    if ahead == 0:
+        return Check(Level.OK, "sandbox clock", "not moved")
+    finding = f"moved by {_length(ahead)}"
+    if sandbox:
+        return Check(Level.OK, "sandbox clock", finding)
+    advice = "It counts only with --sandbox; without it, use a database that no sandbox has used."
+    return Check(Level.WARNING, "sandbox clock", finding, advice)
+
+
+def message_checks(overview: Overview, now: Instant) -> Iterator[Check]:
+    """How the messages stand at `now` by the database's clock."""
+    counts = ", ".join(f"{count:,} {status}" for status, count in overview.by_status.items() if count)
+    yield Check(Level.OK, "messages", counts or "none yet")
+    yield _count_check("unknown outcomes", overview.unknown, "Ask the carrier whether it has them; none is sent again.")
+    advice = "Their messages are not known here: does another program use the same account at the carrier?"
+    yield _count_check("unmatched receipts", overview.unmatched_receipts, advice)
+    yield _lateness_check(lateness(overview, now))
+
+
+def lateness(overview: Overview, now: Instant) -> int | None:
+    """For how many microseconds the oldest due message has been waiting; None when none is due."""
+    if overview.oldest_due is None or overview.oldest_due > now:
+        return None
+    return now - overview.oldest_due
+
+
+def _count_check(name: str, count: int, advice: str) -> Check:
+    return Check(Level.WARNING, name, f"{count:,}", advice) if count else Check(Level.OK, name, "none")
+
+
+def _lateness_check(late: int | None) -> Check:
+    if late is None:
+        return Check(Level.OK, "lateness", "nothing is due")
+    finding = f"the oldest due message is {_length(late)} late"
+    if late <= LATE:
+        return Check(Level.OK, "lateness", finding)
+    advice = "Start 'heliograph serve', or see in its log why nothing leaves."
+    return Check(Level.PROBLEM if late > TOO_LATE else Level.WARNING, "lateness", finding, advice)
+
+
+def worst(checks: Sequence[Check]) -> Level:
+    """The level of the worst."""
+    levels = {check.level for check in checks}
+    return next((level for level in (Level.PROBLEM, Level.WARNING) if level in levels), Level.OK)
+
+
+def _length(micros: int) -> str:
+    """`2 days, 3:04:05`; below a second as a fraction."""
+    return str(timedelta(seconds=micros // SECOND)) if micros >= SECOND else f"{micros / SECOND:.3f} s"
