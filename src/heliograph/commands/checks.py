@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from heliograph.domain.instant import MINUTE, SECOND, Instant
 from heliograph.settings import MIB, Settings, describe
-from heliograph.store.health import DatabaseFacts, Durability
+from heliograph.store.health import DatabaseFacts, Safeguard
 from heliograph.store.reports import Overview
 from heliograph.store.schema import SchemaState
 from heliograph.store.tables import SCHEMA_VERSION
@@ -49,7 +49,7 @@ def settings_check(settings: Settings) -> Check:
 def database_checks(facts: DatabaseFacts) -> Iterator[Check]:
     """Everything that a database says of itself."""
     yield Check(Level.OK, "database", f"{facts.product} {facts.version}")
-    yield from map(_durability_check, facts.durability)
+    yield from map(_safeguard_check, facts.safeguards)
     if facts.not_writable is None:
         yield Check(Level.OK, "writing", "it can be written to")
     else:
@@ -60,12 +60,10 @@ def database_checks(facts: DatabaseFacts) -> Iterator[Check]:
     yield _clock_check(facts.ahead)
 
 
-def _durability_check(option: Durability) -> Check:
-    finding = f"{option.option} is {option.value}"
-    if option.kept:
-        return Check(Level.OK, "durability", finding)
-    advice = f"Set it to {option.wanted}: a power loss can take messages that were acknowledged."
-    return Check(Level.PROBLEM, "durability", finding, advice)
+def _safeguard_check(option: Safeguard) -> Check:
+    if option.holds:
+        return Check(Level.OK, option.option, option.value)
+    return Check(Level.PROBLEM, option.option, option.value, f"Set it to {option.wanted}: else {option.otherwise}.")
 
 
 def _space_check(free: int) -> Check:

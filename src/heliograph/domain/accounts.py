@@ -24,7 +24,7 @@ class RuleOverrides:
     def over(self, rules: ScheduleRules) -> ScheduleRules:
         """The server's rules with these in their place."""
         own = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
-        return replace(rules, **own)
+        return replace(rules, **own) if own else rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ transaction, and every write on behalf of a caller compares it in the transactio
 changed profile counts at once, on every node, without asking the database twice for each request.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
@@ -67,46 +67,56 @@ class AccountLookup:
 
     async def key(self, key_id: str) -> ApiKey | None:
         """A key by the id that stands in it, revoked or not."""
-        both = api_keys.join(organizations)
-        columns = [*_key_columns(), *_organization_columns()]
-        found: ApiKey | None = await self._look_up(("key", key_id), columns, both, api_keys.c.id == key_id, _to_key)
+
+        def wanted() -> _Wanted:
+            both = api_keys.join(organizations)
+            return _Wanted([*_key_columns(), *_organization_columns()], both, api_keys.c.id == key_id)
+
+        found: ApiKey | None = await self._look_up(("key", key_id), wanted, _to_key)
         return found
 
     async def profile(self, organization_id: OrganizationId, profile_id: str) -> Profile | None:
         """A profile of an organisation."""
-        table = messaging_profiles
-        condition = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
-        name = ("profile", organization_id, profile_id)
-        found: Profile | None = await self._look_up(name, list(table.c), table, condition, to_profile)
+
+        def wanted() -> _Wanted:
+            table = messaging_profiles
+            condition = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
+            return _Wanted(list(table.c), table, condition)
+
+        found: Profile | None = await self._look_up(("profile", organization_id, profile_id), wanted, to_profile)
         return found
 
     async def sender(self, organization_id: OrganizationId, address: str, scope: str = "") -> Sender | None:
         """A sender of an organisation by its address; `scope` is the profile of an alphanumeric one."""
-        condition = (senders.c.address == address) & (senders.c.scope == scope)
-        condition &= senders.c.organization_id == organization_id
-        name = ("sender", organization_id, address, scope)
-        found: Sender | None = await self._look_up(name, list(senders.c), senders, condition, to_sender)
+
+        def wanted() -> _Wanted:
+            condition = (senders.c.address == address) & (senders.c.scope == scope)
+            condition &= senders.c.organization_id == organization_id
+            return _Wanted(list(senders.c), senders, condition)
+
+        found: Sender | None = await self._look_up(("sender", organization_id, address, scope), wanted, to_sender)
         return found
 
     async def pool(self, profile_id: ProfileId) -> Sequence[Sender]:
         """The long codes and toll-free numbers of a profile, in the order of their addresses."""
         name = ("pool", profile_id)
-        if name not in self._known:
-            kinds = senders.c.kind.in_([AddressKind.LONG_CODE.value, AddressKind.TOLL_FREE.value])
-            statement = select(*senders.c).where(senders.c.profile_id == profile_id, kinds).order_by(senders.c.address)
-            epoch = self.epoch
-            found = [to_sender(row) for row in await self._engine.fetch(statement)]
-            if epoch != self.epoch:
-                return found
-            self._known[name] = found
-        pool: Sequence[Sender] = self._known[name]
-        return pool
+        if (known := self._known.get(name)) is not None:
+            pool: Sequence[Sender] = known
+            return pool
+        kinds = senders.c.kind.in_([AddressKind.LONG_CODE.value, AddressKind.TOLL_FREE.value])
+        mine = (senders.c.profile_id == profile_id) & kinds
+        joined = account_epoch.outerjoin(senders, mine)
+        statement = select(account_epoch.c.epoch, *senders.c).select_from(joined).order_by(senders.c.address)
+        rows = await self._engine.fetch(statement)
+        self.seen(rows[0]["epoch"])
+        self._known[name] = found = [to_sender(row) for row in rows if row["id"] is not None]
+        return found
 
-    async def _look_up(
-        self, name: tuple[str, ...], columns: Sequence[Any], source: Any, condition: ColumnElement[bool], read: Any
-    ) -> Any:
+    async def _look_up(self, name: tuple[str, ...], wanted: "Callable[[], _Wanted]", read: Callable[[Row], Any]) -> Any:
+        """What is remembered under `name`, or else one row of the database; the statement is only made for that."""
         if (known := self._known.get(name)) is not None:
             return known
+        columns, source, condition = wanted()
         joined = account_epoch.outerjoin(source, condition)
         row = (await self._engine.fetch(select(account_epoch.c.epoch, *columns).select_from(joined)))[0]
         self.seen(row["epoch"])
@@ -114,6 +124,14 @@ class AccountLookup:
             return None
         self._known[name] = read(row)
         return self._known[name]
+
+
+class _Wanted(NamedTuple):
+    """What to select: columns, from where, under which condition."""
+
+    columns: Sequence[Any]
+    source: Any
+    condition: ColumnElement[bool]
 
 
 class AccountChanges:

@@ -1,6 +1,6 @@
 """Facts about a database itself, for whoever asks whether it can be relied on.
 
-What an engine is able to keep differs by name and by value, so each option comes with whether its value is enough.
+The options that we rely on differ between the engines in name and in values, so each comes with its verdict.
 """
 
 import shutil
@@ -20,21 +20,24 @@ from heliograph.store.engine import Engine, SqliteEngine, StoreUnavailable
 from heliograph.store.schema import SchemaState, schema_state
 from heliograph.store.tables import schema_version, test_clock
 
-_POSTGRES_OPTIONS = ("synchronous_commit", "fsync", "full_page_writes")
-_SQLITE_OPTIONS = {"journal_mode": ("wal",), "synchronous": ("full", "extra")}
+_LOSS = "a power loss can take messages that were acknowledged"
+_WAITING = "readers and the writer wait for each other, as on a network file system"
+_POSTGRES_OPTIONS = {"synchronous_commit": _LOSS, "fsync": _LOSS, "full_page_writes": _LOSS}
+_SQLITE_OPTIONS = {"journal_mode": (("wal",), _WAITING), "synchronous": (("full", "extra"), _LOSS)}
 _SQLITE_LEVELS = ("off", "normal", "full", "extra")
 """The values of `PRAGMA synchronous` in the order of their numbers."""
 _DATABASE_CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
 
 @dataclass(frozen=True, slots=True)
-class Durability:
-    """An option of the database, and whether what it acknowledged survives a power loss with it (promise P2)."""
+class Safeguard:
+    """An option of the database that we rely on (promise P2), and what happens where its value is not enough."""
 
     option: str
     value: str
     wanted: str
-    kept: bool
+    holds: bool
+    otherwise: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class DatabaseFacts:
 
     product: str
     version: str
-    durability: Sequence[Durability]
+    safeguards: Sequence[Safeguard]
     not_writable: str | None
     """Why nothing can be written; None when it can."""
     free_bytes: int | None
@@ -54,9 +57,9 @@ class DatabaseFacts:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raise `StoreUnavailable` with the reason whatever a driver raises: a wrong password, a missing right, no such file.
+    """Raise `StoreUnavailable` for whatever a driver raises: a wrong password, a missing right, no such file.
 
-    For who asks whether a database can be used at all; everybody else's mistakes are not to look like that.
+    For who asks whether a database can be used at all; elsewhere a mistake of ours must not look like that.
     """
     try:
         yield
@@ -98,11 +101,14 @@ async def sandbox_clock_ahead(engine: Engine) -> int:
 async def _postgres_facts(engine: Engine) -> DatabaseFacts:
     names = ("server_version", "transaction_read_only", *_POSTGRES_OPTIONS)
     values = (await engine.fetch(select(*[func.current_setting(name).label(name) for name in names])))[0]
-    options = [Durability(name, values[name], "on", values[name] != "off") for name in _POSTGRES_OPTIONS]
+    options = [
+        Safeguard(name, values[name], "on", values[name] != "off", otherwise)
+        for name, otherwise in _POSTGRES_OPTIONS.items()
+    ]
     return DatabaseFacts(
         product="PostgreSQL",
         version=values["server_version"],
-        durability=options,
+        safeguards=options,
         not_writable="it takes no writes: it is a standby or read-only"
         if values["transaction_read_only"] == "on"
         else None,
@@ -125,22 +131,18 @@ async def _sqlite_facts(engine: Engine) -> DatabaseFacts:
     return DatabaseFacts(
         product="SQLite",
         version=version,
-        durability=options,
+        safeguards=options,
         not_writable=await _refused_write(engine),
-        free_bytes=_free_bytes(engine.sqlalchemy.url.database or ""),
+        free_bytes=shutil.disk_usage((await engine.fetch(text("PRAGMA database_list")))[0]["file"]).free,
         ahead=None,
     )
 
 
-def _free_bytes(file: str) -> int:
-    return shutil.disk_usage(Path(file).absolute().parent).free
-
-
-async def _pragma(engine: Engine, name: str) -> Durability:
+async def _pragma(engine: Engine, name: str) -> Safeguard:
     value = (await engine.fetch(text(f"PRAGMA {name}")))[0][name]
     said = _SQLITE_LEVELS[value] if isinstance(value, int) else value
-    enough = _SQLITE_OPTIONS[name]
-    return Durability(name, said, " or ".join(enough), said in enough)
+    enough, otherwise = _SQLITE_OPTIONS[name]
+    return Safeguard(name, said, " or ".join(enough), said in enough, otherwise)
 
 
 class _Undo(Exception):
