@@ -14,7 +14,7 @@ NODE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(NODE_TESTS)/packag
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types format coverage bench clean
+.PHONY: help setup demo test lint types format docs coverage bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ types: setup ## Check types
 format: setup ## Write the format and the fixes that are safe
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: setup ## Write what the documentation takes from the code
+	$(BIN)/python -m tests.docs.generate
 
 coverage: setup ## Show which lines and branches no test reaches
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov=heliograph $(ARGS)

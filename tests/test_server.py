@@ -1,17 +1,20 @@
 """The server as a whole: what it refuses to start with, and what it says when it does."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import update
 
+from heliograph.domain.lifecycle import Status
 from heliograph.server import CannotServe, load_tables, running
 from heliograph.settings import Settings, load
 from heliograph.store.engine import open_engine
 from heliograph.store.schema import UnusableSchema, migrate
 from heliograph.store.tables import schema_version
 from heliograph.testing.server_process import ServerFailed, ServerProcess, ready_file
+from tests.builders import accepted, status_of
 
 
 def settings(url: str, **given: object) -> Settings:
@@ -24,9 +27,9 @@ async def test_an_empty_sqlite_file_is_made_ready(tmp_path: Path) -> None:
         assert server.ready() == {"base_url": server.base_url}
 
 
-async def test_an_empty_postgresql_database_waits_for_the_operator(new_postgres_database: object) -> None:
+async def test_an_empty_postgresql_database_waits_for_the_operator(new_postgres_database: Callable[[], str]) -> None:
     with pytest.raises(UnusableSchema, match="heliograph migrate"):
-        async with running(settings(new_postgres_database())):  # type: ignore[operator]
+        async with running(settings(new_postgres_database())):
             pass
 
 
@@ -85,3 +88,9 @@ def test_bad_settings_are_all_named(tmp_path: Path) -> None:
         ServerProcess(f"sqlite:///{tmp_path}/h.db", {"DISPATCH__LEASE": "0", "SCHEDULE__NOPE": "1"}).start()
     assert "HELIOGRAPH_DISPATCH__LEASE" in str(failed.value)
     assert "HELIOGRAPH_SCHEDULE__NOPE" in str(failed.value)
+
+
+async def test_without_a_carrier_nothing_is_called_sent(tmp_path: Path) -> None:
+    async with running(settings(f"sqlite:///{tmp_path}/h.db")) as server:
+        message = await accepted(server.store, send_in=None)
+        assert await status_of(server.store, message) is Status.QUEUED

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides
 from heliograph.domain.ids import OrganizationId, ProfileId
-from heliograph.domain.instant import parse, to_text
+from heliograph.domain.instant import Instant, parse, to_text
 from heliograph.server import SANDBOX_ORGANIZATION, new_key, new_sender
 from heliograph.store.engine import open_engine
 from heliograph.store.schema import migrate
@@ -138,7 +138,7 @@ class Caller:
 def later(moment: str, **ahead: float) -> str:
     """A moment some time after another, both as text."""
     micros = timedelta(**ahead) // timedelta(microseconds=1)
-    return to_text(type(parse(moment))(parse(moment) + micros))
+    return to_text(Instant(parse(moment) + micros))
 
 
 def as_datetime(moment: str) -> datetime:
@@ -173,11 +173,12 @@ class Accounts:
 
         return self._beside(found)
 
-    def organization(self, name: str, **rules: int) -> Organization:
+    def organization(self, **rules: int) -> Organization:
         """A new organisation; rules as `RuleOverrides` has them."""
 
         async def made(store: Store) -> Organization:
-            organization = Organization(OrganizationId(new_id(store)), name, RuleOverrides(**rules))
+            given = RuleOverrides(**rules)
+            organization = Organization(OrganizationId(new_id(store)), f"Organisation {next(_FREE)}", given)
             await store.changes.create_organization(organization, store.clock.now())
             return organization
 

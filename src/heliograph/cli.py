@@ -23,20 +23,17 @@ from heliograph.domain.errors import Refusal
 from heliograph.domain.tables import BadTable
 from heliograph.server import CannotServe, Running, open_store
 from heliograph.settings import BadSettings, Settings, load
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.health import migrated_version, require_answer
 from heliograph.store.schema import UnusableSchema, migrate, require_usable
 from heliograph.store.tables import SCHEMA_VERSION
 
 PROBLEMS = (
-    AlreadyExists,
     BadAddress,
     BadSettings,
     BadTable,
     CannotServe,
     CommandFailed,
-    NoSuchRecord,
     Refusal,
     StoreUnavailable,
     UnusableSchema,
@@ -47,12 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     given = parser().parse_args(arguments)
     try:
-        settings = load(given.config, None, _overrides(given))
-        log.configure(settings.log.level, settings.log.format)
-        command: Run = given.run
-        status = command(given, settings)
-        sys.stdout.flush()
-        return status
+        return _run(given)
     except PROBLEMS as problem:
         print(f"heliograph: {_said(problem)}", file=sys.stderr)
         return 1
@@ -64,12 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _run(given: argparse.Namespace) -> int:
+    settings = load(given.config, None, _overrides(given))
+    log.configure(settings.log.level, settings.log.format)
+    command: Run = given.run
+    status = command(given, settings)
+    sys.stdout.flush()
+    return status
+
+
 def _said(problem: Exception) -> str:
     if isinstance(problem, Refusal):
         return problem.detail
     if isinstance(problem, StoreUnavailable):
         return f"The database cannot be used: {problem}"
-    return str(problem) or type(problem).__name__
+    return str(problem)
 
 
 def parser() -> argparse.ArgumentParser:

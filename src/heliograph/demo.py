@@ -229,7 +229,7 @@ class Tour:
             self._paper.exchange(answer, f"{short(guest.id)} to {guest.name} is scheduled for {_hour(send_at, 5)}")
 
     def _cancel(self) -> None:
-        self._paper.step(2, "The one to Ben is called off; and again, as an SDK does when the answer was lost.")
+        self._paper.step(2, "The one to Ben is cancelled; and again, as an SDK does when the answer was lost.")
         path = f"/v2/messages/{self._ben.id}"
         first = self._client.ask("DELETE", path)
         first.require(first.json["to"][0]["status"] == Status.CANCELLED)
@@ -239,7 +239,7 @@ class Tour:
         self._paper.exchange(second, "the same answer, byte for byte")
 
     def _cancel_too_late(self, minute: Instant) -> None:
-        self._paper.step(3, "Half a minute before its time, it is too late to call off the one to Ada.")
+        self._paper.step(3, "Half a minute before its time, it is too late to cancel the one to Ada.")
         self._move(Instant(minute + self._ada.delay - 30 * SECOND))
         answer = self._client.ask("DELETE", f"/v2/messages/{self._ada.id}", status=403)
         error = answer.json["errors"][0]
@@ -300,7 +300,7 @@ def _invite(ready: Mapping[str, str], paper: Paper, send_at: Instant) -> None:
 
 
 def snippets(ready: Mapping[str, str], send_at: Instant) -> Mapping[str, str]:
-    """Code that schedules a message and, but for curl, calls it off; by language."""
+    """Code that schedules a message and, but for curl, cancels it; by language."""
     message = {"from": ready["from_number"], "to": "+13125550104", "send_at": to_text(send_at)}
     given = {"base": f"{ready['base_url']}/v2", "key": ready["api_key"], **message}
     return {title: code.format_map(given) for title, code in _SNIPPETS.items()}

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -126,10 +126,18 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def _serving(settings: Settings, store: Store, tables: Tables, listening: socket.socket) -> AsyncIterator[str]:
-    carrier = SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings))
-    dispatcher = Dispatcher(store, carrier, _dispatch_options(settings))
-    upkeep = Upkeep(store, carrier, RepeatPolicy(settings.dispatch.repeat_policy))
-    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])
+    sending, context = _sending(settings, store, tables)
+    async with _started([*sending, _Http(create_app(context), listening)]):
+        yield _base_url(settings.http.host, listening)
+
+
+def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence[Service], ApiContext]:
+    """What sends, and what the API works with.
+
+    Outside the sandbox there is no carrier yet: messages are taken and kept, nothing is claimed, and what waits past
+    its validity expires. Handing them to simulated handsets would call delivered what nobody received.
+    """
+    policy = RepeatPolicy(settings.dispatch.repeat_policy)
     context = ApiContext(
         store=store,
         tables=tables,
@@ -137,12 +145,16 @@ async def _serving(settings: Settings, store: Store, tables: Tables, listening: 
         validity=settings.dispatch.validity,
         retention=settings.retention.messages,
         max_body=settings.http.max_body_bytes,
-        released=dispatcher.wake,
-        sandbox=SandboxRoutes(travel.advance) if settings.sandbox.enabled else None,
     )
-    http = _Http(create_app(context), listening)
-    async with _started([_Receiving(carrier, store), dispatcher, upkeep, http]):
-        yield _base_url(settings.http.host, listening)
+    if not settings.sandbox.enabled:
+        logger.warning("no carrier is configured: messages are taken, and none is sent", action="no_carrier")
+        return [Upkeep(store, [], policy)], context
+    carrier = SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings))
+    dispatcher = Dispatcher(store, carrier, _dispatch_options(settings))
+    upkeep = Upkeep(store, [carrier], policy)
+    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])
+    routes = SandboxRoutes(travel.advance)
+    return [_Receiving(carrier, store), dispatcher, upkeep], replace(context, released=dispatcher.wake, sandbox=routes)
 
 
 class _Receiving:

@@ -38,7 +38,7 @@ def call(accounts: Accounts) -> Iterator[Caller]:
 
 
 @pytest.fixture
-def stranger(accounts: Accounts, request: pytest.FixtureRequest) -> Iterator[Caller]:
+def stranger(accounts: Accounts) -> Iterator[Caller]:
     """Another organisation."""
-    with accounts.caller(accounts.key(accounts.organization(request.node.name))) as caller:
+    with accounts.caller(accounts.key(accounts.organization())) as caller:
         yield caller

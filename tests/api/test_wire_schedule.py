@@ -292,9 +292,7 @@ def test_an_id_that_does_not_exist_is_not_found(call: Caller, method: str, messa
         ("GET", "/v2/messages/group/{}"),
     ],
 )
-def test_another_organisations_message_looks_like_none(
-    call: Caller, stranger: Caller, method: str, path: str
-) -> None:
+def test_another_organisations_message_looks_like_none(call: Caller, stranger: Caller, method: str, path: str) -> None:
     theirs = call.schedule(hours=1)["id"]
     answer = stranger(method, path.format(theirs))
     none = stranger(method, path.format(NO_SUCH_ID))

@@ -1,5 +1,6 @@
 """What the doctor makes of facts."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -25,9 +26,9 @@ FACTS = DatabaseFacts("SQLite", "3.50", (), not_writable=None, free_bytes=2048 *
 QUIET = Overview({"scheduled": 0, "delivered": 0}, unknown=0, unmatched_receipts=0, oldest_due=None)
 
 
-def named(name: str, checks: object) -> Check:
-    (check,) = (each for each in list(checks) if each.name == name)  # type: ignore[call-overload]  # any iterable
-    return check  # type: ignore[no-any-return]  # of checks
+def named(name: str, checks: Iterable[Check]) -> Check:
+    (check,) = (each for each in checks if each.name == name)
+    return check
 
 
 def test_settings_of_ones_own_are_named_and_passwords_are_not() -> None:

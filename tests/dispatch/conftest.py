@@ -62,7 +62,7 @@ def build(store: Store) -> Build:
         carrier = SandboxCarrier(store.sandbox, store.clock, replace(SANDBOX, repeatable=repeatable))
         carrier.inbox = store.keep_receipt
         dispatcher = Dispatcher(store, carrier, replace(OPTIONS, repeat_policy=policy, **options))
-        upkeep = Upkeep(store, carrier, policy)
+        upkeep = Upkeep(store, [carrier], policy)
         travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])
         return House(store, carrier, dispatcher, upkeep, travel)
 

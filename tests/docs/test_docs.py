@@ -1,27 +1,30 @@
-"""What the documentation says is so: names exist, links lead somewhere, tables are the code's, commands run as shown."""
+"""What the documentation says is so: names exist, links lead somewhere, tables are the code's, commands run."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from starlette.routing import compile_path
 
 from heliograph.api.app import PREFIX, RESOURCES, SANDBOX
+from heliograph.carriers.sandbox import SCRIPTS
 from heliograph.cli import parser
 from heliograph.domain.errors import Code
 from heliograph.reference import commands_of
 from heliograph.settings import Settings, clean_environment, describe
-from tests.docs.generate import ROOT, SCRIPTS, WHOLE, made, pages, stable
-from tests.wire import Caller, sqlite_server
+from heliograph.testing.server_process import ServerProcess
+from tests.docs.generate import ROOT, WHOLE, made, pages, stable
+from tests.wire import Caller
 
 PAGES = pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 SETTINGS = frozenset(describe(Settings()))
-OF_THE_TESTS = {"HELIOGRAPH_CONFIG", "HELIOGRAPH_TEST_POSTGRES", "HELIOGRAPH_TEST_CHAOS"}
 
 CODE = re.compile(r"`([124]\d{4})`")
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -51,9 +54,10 @@ def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def variables(text: str) -> set[str]:
-    """The environment variables that are named."""
-    return set(VARIABLE.findall(text))
+def read_by_tests() -> set[str]:
+    """The variables that only the tests know."""
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    return {name for source in sources for name in VARIABLE.findall(source) if name.startswith("HELIOGRAPH_TEST_")}
 
 
 def test_what_is_made_from_the_code_is_up_to_date(page: Path, text: str) -> None:
@@ -65,8 +69,8 @@ def test_every_page_that_is_made_whole_is_there() -> None:
 
 
 def test_every_environment_variable_exists(text: str) -> None:
-    known = {f"HELIOGRAPH_{name.upper().replace('.', '__')}" for name in SETTINGS}
-    assert variables(text) <= known | OF_THE_TESTS
+    known = {f"HELIOGRAPH_{name.upper().replace('.', '__')}" for name in SETTINGS} | {"HELIOGRAPH_CONFIG"}
+    assert set(VARIABLE.findall(text)) <= known | read_by_tests()
 
 
 def test_every_setting_exists(text: str) -> None:
@@ -141,10 +145,18 @@ def test_the_magic_numbers_do_what_the_page_says(tmp_path: Path) -> None:
         re.MULTILINE,
     )
     assert [number for number, *_ in rows] == list(SCRIPTS)
-    with sqlite_server(tmp_path) as server, Caller(server.ready["base_url"], server.ready["api_key"]) as caller:
+    with served_to(tmp_path) as caller:
         sent = {number: caller.send(to=number).data["id"] for number, *_ in rows}
         caller.advance_to(caller.time(hours=5))
         assert [seen(caller, number, sent[number]) for number in sent] == rows
+
+
+@contextmanager
+def served_to(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Caller]:
+    """A caller of a sandbox of its own."""
+    with ExitStack() as until_end:
+        server = until_end.enter_context(ServerProcess(f"sqlite:///{folder / 'h.db'}", settings))
+        yield until_end.enter_context(Caller(server.ready["base_url"], server.ready["api_key"]))
 
 
 def seen(caller: Caller, number: str, message_id: str) -> tuple[str, str, str, str]:
@@ -160,10 +172,7 @@ def seen(caller: Caller, number: str, message_id: str) -> tuple[str, str, str, s
 def test_a_message_of_unknown_outcome_may_be_tried_again(
     setting: Mapping[str, str], arrivals: int, tmp_path: Path
 ) -> None:
-    with (
-        sqlite_server(tmp_path, setting) as server,
-        Caller(server.ready["base_url"], server.ready["api_key"]) as caller,
-    ):
+    with served_to(tmp_path, setting) as caller:
         caller.send(to="+15005550009")
         caller.advance_to(caller.time(minutes=5))
         assert len(caller.handset("+15005550009")) == arrivals
@@ -178,48 +187,35 @@ class QuickStart:
         self.folder = folder
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.port = str(listening.getsockname()[1])
+        # Wherever this runs from, the command need not be installed.
+        command = folder / "bin" / "heliograph"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m heliograph "$@"\n')
+        command.chmod(0o755)
 
     def code(self, language: str, index: int) -> str:
         """A block by its language and place, with our port in it."""
         found = [code for each, code in self.blocks if each == language]
-        return found[index].replace("8400", self.port)
+        return str(found[index]).replace("8400", self.port)
 
     def shell(self, script: str) -> str:
         """What a script prints that must succeed."""
-        done = subprocess.run(
-            ["sh", "-e"],
-            input=PRELUDE + script,
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+        process = self.started(f"set -e\n{script}")
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+        return printed
+
+    def started(self, script: str) -> "subprocess.Popen[str]":
+        """A shell at work; what goes wrong is on the test's own standard error."""
+        return subprocess.Popen(
+            ["sh", "-c", script], cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, text=True
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def environment(self) -> dict[str, str]:
-        """Ours, with the folder of this Python first on the path and the port of the server."""
+        """Ours, with the command and this Python first on the path, and the port of the server."""
         own = clean_environment()
-        path = f"{Path(sys.executable).parent}:{own['PATH']}"
+        path = f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{own['PATH']}"
         return own | {"HELIOGRAPH_HTTP__PORT": self.port, "PATH": path}
-
-    def server(self, command: str) -> "subprocess.Popen[str]":
-        """A server, started as shown."""
-        return subprocess.Popen(
-            ["sh", "-c", f"{PRELUDE}exec_{command}"],
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-
-# Wherever this runs from: the command may not be installed.
-PRELUDE = """
-heliograph() { python -m heliograph "$@"; }
-exec_heliograph() { exec python -m heliograph "$@"; }
-"""
 
 
 @pytest.fixture
@@ -231,7 +227,7 @@ def quick_start(tmp_path: Path) -> QuickStart:
 @pytest.fixture
 def served(quick_start: QuickStart) -> Iterator[str]:
     """The server of step 1; the key that it printed."""
-    process = quick_start.server(quick_start.code("sh", 1))
+    process = quick_start.started(f"exec {quick_start.code('sh', 1)}")
     assert process.stdout is not None
     told = [process.stdout.readline() for _ in quick_start.code("text", 0).splitlines()]
     shown = quick_start.code("text", 0).splitlines()
@@ -242,6 +238,7 @@ def served(quick_start: QuickStart) -> Iterator[str]:
     process.communicate()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_quick_start_schedules_cancels_and_moves_the_clock(quick_start: QuickStart, served: str) -> None:
     (quick_start.folder / "reminders.py").write_text(quick_start.code("python", 0))
     where = quick_start.code("sh", 2).replace("KEY_...", served)
@@ -259,3 +256,8 @@ def test_the_tests_of_the_quick_start_pass(quick_start: QuickStart) -> None:
 def test_the_steps_for_ci_point_an_sdk_at_a_running_server(quick_start: QuickStart) -> None:
     program = "python -c 'from telnyx import Telnyx; print(len(Telnyx().messaging_profiles.list().data))'\nkill $!\n"
     assert quick_start.shell(quick_start.code("sh", 6) + program).splitlines()[-1] == "1"
+
+
+def test_the_readme_has_the_same_steps_for_ci(quick_start: QuickStart) -> None:
+    steps = [code for language, code in quick_start.blocks if language == "sh"][6]
+    assert f"```sh\n{steps}```" in (ROOT / "README.md").read_text(encoding="utf-8")

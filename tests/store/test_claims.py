@@ -40,7 +40,7 @@ async def test_a_claim_asked_again_finds_what_it_was_given(store: Store) -> None
 
 
 async def outcome(store: Store, token: str, message_id: object, change: Change, **given: object) -> bool:
-    return await store.record(Outcome(message_id, token, change, store.clock.now(), **given))  # type: ignore[arg-type]
+    return await store.record(Outcome(message_id, token, change, store.clock.now(), **given))  # type: ignore[arg-type]  # any field may be given
 
 
 async def test_an_accepted_message_is_sent(store: Store) -> None:

@@ -39,7 +39,7 @@ class ApiContext:
     validity: int
     retention: int
     max_body: int
-    released: Callable[[], None]
+    released: Callable[[], None] = lambda: None
     """Told when a message was taken that is due at once."""
     sandbox: Sandbox | None = None
 

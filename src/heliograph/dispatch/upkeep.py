@@ -1,6 +1,7 @@
 """What time does to messages that nobody touches: leases end, validity ends, receipts do not come."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heliograph.carriers.interface import Carrier
@@ -38,11 +39,11 @@ class Upkeep(Loop):
 
     name = "upkeep"
 
-    def __init__(self, store: Store, carrier: Carrier, policy: RepeatPolicy) -> None:
+    def __init__(self, store: Store, carriers: Sequence[Carrier], policy: RepeatPolicy) -> None:
         super().__init__()
         self._store = store
-        everything = policy is RepeatPolicy.RATHER_TWICE or carrier.abilities.repeatable
-        self._repeatable = [carrier.name] if everything else []
+        everything = policy is RepeatPolicy.RATHER_TWICE
+        self._repeatable = [each.name for each in carriers if everything or each.abilities.repeatable]
 
     async def run_pass(self) -> int:
         """One look; again at once while there is more."""

@@ -6,7 +6,7 @@ The options that we rely on differ between the engines in name and in values, so
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def answering() -> Iterator[None]:
 
 async def database_facts(engine: Engine) -> DatabaseFacts:
     """Ask a database about itself. Raises `StoreUnavailable` with the reason when it does not answer."""
+    await require_answer(engine)
     with answering():
         return await (_sqlite_facts(engine) if isinstance(engine, SqliteEngine) else _postgres_facts(engine))
 
@@ -76,7 +77,15 @@ async def database_facts(engine: Engine) -> DatabaseFacts:
 async def require_answer(engine: Engine) -> None:
     """Raise `StoreUnavailable` with the reason unless the database answers, also when it refuses who we are."""
     with answering():
+        if isinstance(engine, SqliteEngine):
+            _open_once(engine.sqlalchemy.url.database or "")
         await engine.fetch(select(literal_column("1")))
+
+
+def _open_once(file: str) -> None:
+    """Open a file without aiosqlite, whose thread, when that fails, goes on to fail noisily as its loop is closed."""
+    with closing(sqlite3.connect(file, uri=file.startswith("file:"))) as connection:
+        connection.execute("PRAGMA schema_version").fetchall()
 
 
 def missing_file(url: str) -> Path | None:

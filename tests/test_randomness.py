@@ -1,0 +1,32 @@
+"""The one source of chance."""
+
+from uuid import UUID
+
+from heliograph import randomness
+from heliograph.domain.instant import MILLISECOND, Instant
+
+NOW = Instant(1_800_000_000_000 * MILLISECOND)
+
+
+def test_ids_of_one_millisecond_sort_in_the_order_they_were_made() -> None:
+    made = [randomness.new_id(NOW) for _ in range(2_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_an_id_says_its_millisecond() -> None:
+    assert UUID(randomness.new_id(NOW)).int >> 80 == NOW // MILLISECOND
+
+
+def test_a_clock_that_went_back_is_obeyed() -> None:
+    randomness.new_id(NOW)
+    assert UUID(randomness.new_id(Instant(NOW - MILLISECOND))).int >> 80 == NOW // MILLISECOND - 1
+
+
+def test_a_fraction_lies_between_nothing_and_one() -> None:
+    assert all(0 <= randomness.fraction() < 1 for _ in range(100))
+
+
+def test_secrets_differ() -> None:
+    assert len({randomness.secret() for _ in range(10)}) == 10
+    assert len(randomness.key_id()) == 16
