@@ -23,7 +23,6 @@ from heliograph.settings import (
     Sandbox,
     Schedule,
     Settings,
-    Unfit,
     describe,
     load,
     reference,

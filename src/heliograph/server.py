@@ -40,11 +40,14 @@ from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
 from heliograph.store.engine import Engine, SqliteEngine, open_engine
+from heliograph.store.health import require_answer
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
 from heliograph.store.store import Store
 
 logger = get_logger("server")
 
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept: longer than clients and proxies keep theirs, so that they close first."""
 SANDBOX_ORGANIZATION = "Sandbox"
 SANDBOX_NUMBERS = ("+18445550001", "+18445550002")
 """The sending numbers of the provider's own examples, which run unchanged."""
@@ -186,6 +189,7 @@ class _Http:
             server_header=False,
             backlog=2048,
             timeout_graceful_shutdown=10,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         self._server = _Uvicorn(config)
         self._listening = listening
@@ -228,6 +232,7 @@ async def _started(services: Sequence[Service]) -> AsyncIterator[None]:
 
 async def _prepare(engine: Engine, url: str) -> None:
     """An empty SQLite file is made ready here; anything else waits for the operator's `heliograph migrate`."""
+    await require_answer(engine)
     if isinstance(engine, SqliteEngine) and await schema_state(engine) is SchemaState.EMPTY:
         await migrate(url)
     await require_usable(engine)

@@ -279,8 +279,8 @@ def test_a_handset_gets_the_substituted_text_and_the_caller_keeps_the_original(
     ("fields", "shown"),
     [
         ({}, ("https://p.example/1", "https://p.example/2")),
-        ({"webhook_url": "https://m.example/1"}, ("https://m.example/1", None)),
-        ({"use_profile_webhooks": False}, (None, None)),
+        ({"webhook_url": "https://m.example/1"}, ("https://m.example/1", "")),
+        ({"use_profile_webhooks": False}, ("", "")),
     ],
 )
 def test_the_webhooks_that_will_be_called_are_shown(

@@ -42,6 +42,8 @@ RESOURCES: Mapping[str, Methods] = {
     "/messages/number_pool": {"POST": _send(Form.NUMBER_POOL)},
     "/messages/group_mms": {"POST": _send(Form.GROUP_MMS)},
     "/messages/alphanumeric_sender_id": {"POST": _send(Form.ALPHANUMERIC)},
+    "/messages/whatsapp": {"POST": messages.not_served},
+    "/messages/rcs": {"POST": messages.not_served},
     "/messages/group/{message_id}": {"GET": messages.retrieve_group},
     "/messages/{id}": {"GET": messages.retrieve, "DELETE": messages.cancel},
     "/messages/{id}/timeline": {"GET": messages.timeline},
@@ -80,12 +82,15 @@ class _Resource:
         response = await self._answer(request)
         await response(scope, receive, send)
 
+    def _no_such_method(self, method: str) -> Response:
+        allowed = ", ".join(self._methods)
+        refusal = Refusal(Code.METHOD_NOT_ALLOWED, f"{method} is not possible here, only {allowed}.")
+        return problem(refusal, headers={"allow": allowed})
+
     async def _answer(self, request: Request) -> Response:
         endpoint = self._methods.get(request.method)
         if endpoint is None:
-            allowed = ", ".join(self._methods)
-            refusal = Refusal(Code.METHOD_NOT_ALLOWED, f"{request.method} is not possible here; {allowed} is.")
-            return problem(refusal, headers={"allow": allowed})
+            return self._no_such_method(request.method)
         try:
             return await endpoint(self._context, request)
         except Refusal as refusal:

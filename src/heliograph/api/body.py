@@ -2,7 +2,7 @@
 
 from re import DOTALL
 from re import compile as regex
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -12,40 +12,54 @@ from heliograph.domain.errors import Code, Refusal
 Shape = TypeVar("Shape")
 
 _AT = regex(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", DOTALL)
+_TYPE = regex(r"\b(?:str|int|float|bool)\b")
+_JSON_WORDS = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _STEP = regex(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+DRAINED = 32 * 1024 * 1024
+"""How much of a body that is too large is read and dropped: a client that is still sending would not see an answer."""
 
 
 class TooLarge(Exception):
     """The body is larger than the server takes."""
 
 
-async def read_json(request: Request, decoder: "msgspec.json.Decoder[Shape]", limit: int) -> Shape:
-    """The body as its type. Raises a `Refusal` that names the place, or `TooLarge`."""
-    _check_content_type(request.headers.get("content-type"))
-    body = await _read(request, limit)
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise wrong_type(str(error)) from None
-    except UnicodeDecodeError:
-        raise Refusal(Code.INVALID_ENCODING, "The body is not valid UTF-8.", "/") from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _not_json(body, str(error)) from None
+class JsonBody(Generic[Shape]):
+    """The body of one request: taken from the connection once, however often it is asked for."""
+
+    def __init__(self, request: Request, decoder: "msgspec.json.Decoder[Shape]", limit: int) -> None:
+        self._request = request
+        self._decoder = decoder
+        self._limit = limit
+        self._bytes: bytes | None = None
+
+    async def read(self) -> Shape:
+        """The body as its type. Raises a `Refusal` that names the place, or `TooLarge`."""
+        _check_content_type(self._request.headers.get("content-type"))
+        if self._bytes is None:
+            self._bytes = await _read(self._request, self._limit)
+        try:
+            return self._decoder.decode(self._bytes)
+        except msgspec.ValidationError as error:
+            raise wrong_type(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _not_json(self._bytes, str(error)) from None
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise TooLarge
     chunks, size = [], 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > limit:
-                raise TooLarge
-            chunks.append(chunk)
+            if size > DRAINED:
+                break
+            if size <= limit:
+                chunks.append(chunk)
     except ClientDisconnect:
         raise Refusal(Code.BAD_REQUEST, "The connection ended within the body.", "/") from None
+    if size > limit:
+        raise TooLarge
     return b"".join(chunks)
 
 
@@ -74,7 +88,8 @@ def wrong_type(message: str, below: str = "") -> Refusal:
     """A validation error of msgspec, its path turned into a pointer under `below`."""
     match = _AT.fullmatch(message)
     what, path = (match["what"], match["path"]) if match else (message, None)
+    what = _TYPE.sub(lambda word: _JSON_WORDS[word[0]], what).replace("`", "'")
     steps = _STEP.findall(path or "")
     escaped = ((name or index).replace("~", "~0").replace("/", "~1") for name, index in steps)
     pointer = below + "".join(f"/{step}" for step in escaped) or "/"
-    return Refusal(Code.INVALID_TYPE, f"{what.replace('`', chr(39))} at '{pointer}'.", pointer)
+    return Refusal(Code.INVALID_TYPE, f"{what} at '{pointer}'.", pointer)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from heliograph import randomness
 from heliograph.api.auth import Caller
-from heliograph.api.body import read_json
+from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext, StaleAccounts
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import (
@@ -23,7 +23,7 @@ from heliograph.api.shapes import (
 from heliograph.domain import routing
 from heliograph.domain.accounts import Profile, Sender
 from heliograph.domain.address import AddressKind
-from heliograph.domain.compose import Draft, Form, SendCommand, compose, draft
+from heliograph.domain.compose import Draft, Form, compose, draft
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import MessageId, OrganizationId, canonical_uuid
 from heliograph.domain.instant import duration_text, to_text
@@ -37,18 +37,14 @@ from heliograph.store.messages import Acceptance, Accepted, Cancellation
 async def send(context: ApiContext, request: Request, form: Form) -> Response:
     """`POST /messages` and the endpoints beside it: one body, one answer, kept before it is answered (P2)."""
 
-    command: SendCommand | None = None
-
     async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
-        nonlocal command
-        if command is None:
-            command = to_command(form, await read_json(request, SEND_DECODER, context.max_body))
-        wanted = draft(command)
+        wanted = draft(to_command(form, await body.read()))
         rules = caller.organization.overrides.over(context.rules)
         messages = await _compose(context, caller, wanted, rules)
         await _accept(context, Acceptance(messages, epoch, rules.max_pending))
         return messages
 
+    body = JsonBody(request, SEND_DECODER, context.max_body)
     messages = await context.as_caller(request.headers.get("authorization"), attempt)
     return _json(Data(message_body(messages)))
 
@@ -114,6 +110,11 @@ async def cancel(context: ApiContext, request: Request) -> Response:
 
     message = await context.as_caller(request.headers.get("authorization"), attempt)
     return _json(cancelled_body(message))
+
+
+async def not_served(_context: ApiContext, request: Request) -> Response:
+    """What the provider has beside SMS and MMS, told apart from an id."""
+    raise Refusal(Code.NOT_FOUND, f"{request.url.path} is not served here: SMS and MMS are.")
 
 
 async def _compose(context: ApiContext, caller: Caller, wanted: Draft, rules: ScheduleRules) -> Sequence[Message]:

@@ -58,6 +58,8 @@ def read_filters(query: QueryParams, known: Mapping[str, frozenset[str]]) -> dic
         name, operator = (match[1], match[2] or "eq") if match else ("", "")
         if operator not in known.get(name, frozenset()):
             raise Refusal(Code.INVALID_FILTER, f"There is no filter '{parameter[:64]}' here.", parameter=parameter[:64])
+        if "\0" in value:
+            raise Refusal(Code.INVALID_FILTER, "A filter cannot hold the character U+0000.", parameter=parameter)
         found[name, operator] = value
     return found
 

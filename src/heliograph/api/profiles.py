@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from heliograph import randomness
 from heliograph.api.auth import Caller
-from heliograph.api.body import read_json, wrong_type
+from heliograph.api.body import JsonBody, wrong_type
 from heliograph.api.context import ApiContext
 from heliograph.api.paging import page_meta, read_filters, read_page
 from heliograph.api.problems import JSON
@@ -57,12 +57,9 @@ DECODER = msgspec.json.Decoder(ProfileRequest)
 
 async def create(context: ApiContext, request: Request) -> Response:
     """`POST /messaging_profiles`."""
-    wanted: ProfileRequest | None = None
 
     async def attempt(caller: Caller, epoch: int) -> Profile:
-        nonlocal wanted
-        if wanted is None:
-            wanted = await read_json(request, DECODER, context.max_body)
+        wanted = await body.read()
         await context.confirm(epoch)
         now = context.store.clock.now()
         return Profile(
@@ -74,6 +71,7 @@ async def create(context: ApiContext, request: Request) -> Response:
             updated_at=now,
         )
 
+    body = JsonBody(request, DECODER, context.max_body)
     profile = await context.as_caller(request.headers.get("authorization"), attempt)
     await context.store.changes.save_profile(profile)
     return Response(encode(Data(profile_body(profile))), media_type=JSON)
@@ -115,10 +113,20 @@ def profile_body(profile: Profile) -> dict[str, object]:
         "id": profile.id,
         "organization_id": profile.organization_id,
         "name": profile.name,
-        **msgspec.structs.asdict(profile.settings),
+        **_settings_body(profile.settings),
         "created_at": to_text(profile.created_at),
         "updated_at": to_text(profile.updated_at),
     }
+
+
+def _settings_body(settings: ProfileSettings) -> dict[str, object]:
+    """Settings as they are answered: unset URLs are empty texts, an unset limit is left out (Contract 6.1)."""
+    body = msgspec.structs.asdict(settings)
+    for name in ("webhook_url", "webhook_failover_url"):
+        body[name] = body[name] or ""
+    if settings.daily_spend_limit is None:
+        del body["daily_spend_limit"]
+    return body
 
 
 def _name(name: str | None) -> str:

@@ -208,8 +208,9 @@ def message_body(messages: Sequence[Message]) -> MessageBody:
         text=first.text or "",
         subject=facts.subject if facts.subject is not None or first.type is MessageType.MMS else UNSET,
         media=facts.media,
-        webhook_url=facts.webhook_url,
-        webhook_failover_url=facts.webhook_failover_url,
+        # Unset, they are empty texts here (Contract 3.7, captures) and null on the cancel page.
+        webhook_url=facts.webhook_url or "",
+        webhook_failover_url=facts.webhook_failover_url or "",
         encoding=facts.encoding.value,
         parts=first.parts,
         tags=facts.tags,

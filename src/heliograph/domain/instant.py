@@ -83,4 +83,5 @@ def duration_text(micros: int) -> str:
 
 
 def _counted(count: float, name: str) -> str:
-    return f"{count:g} {name}" if count == 1 else f"{count:g} {name}s"
+    text = f"{count:f}".rstrip("0").rstrip(".") if isinstance(count, float) else str(count)
+    return f"{text} {name}" if count == 1 else f"{text} {name}s"

@@ -6,6 +6,7 @@ clock is asked. Statements are the same.
 """
 
 import asyncio
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -249,6 +250,7 @@ def translated() -> Any:
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
         asyncpg.TransactionRollbackError,
+        sqlite3.OperationalError,
     ) as error:
         raise StoreUnavailable(_reason(error)) from error
 
