@@ -202,7 +202,7 @@ ADDED = {
 FORMATS = {
     "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    # Empty where it is unset: the description's own default on profiles, and so in two real answers (Contract 3.7, 6.1).
+    # Empty where it is unset: the description's own default on profiles, and so in real answers (Contract 3.7, 6.1).
     "url": r"(https?://[^/].*)?",
     "json-pointer": r"(/([^~/]|~[01])*)*",
 }
