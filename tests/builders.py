@@ -1,7 +1,8 @@
 """Things that tests are made of, with every part that does not matter filled in."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from heliograph import randomness
 from heliograph.domain.accounts import Organization, Profile, ProfileSettings

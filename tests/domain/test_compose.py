@@ -4,6 +4,7 @@ from dataclasses import replace
 from importlib import resources
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.domain.accounts import Campaign, Profile, ProfileSettings, Sender
@@ -222,4 +223,4 @@ def test_the_urls_of_the_profile_are_used_unless_told_otherwise() -> None:
 def test_lateness_is_counted_from_the_moment_it_was_wanted() -> None:
     (message,) = composed(command(Form.SCHEDULE, send_at="2026-01-02T00:00:00Z"))
     assert message.lateness is None
-    assert replace(message, left_at=Instant(parse("2026-01-02T00:00:00Z") + 40)).lateness == 40
+    assert msgspec.structs.replace(message, left_at=Instant(parse("2026-01-02T00:00:00Z") + 40)).lateness == 40

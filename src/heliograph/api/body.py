@@ -5,7 +5,7 @@ from re import compile as regex
 from typing import Generic, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from heliograph.domain.errors import Code, Refusal
 
@@ -48,19 +48,18 @@ class JsonBody(Generic[Shape]):
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > DRAINED:
-                break
-            if size <= limit:
-                chunks.append(chunk)
-    except ClientDisconnect:
-        raise Refusal(Code.BAD_REQUEST, "The connection ended within the body.", "/") from None
+    chunks, size, more = [], 0, True
+    while more and size <= DRAINED:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(Code.BAD_REQUEST, "The connection ended within the body.", "/")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
     if size > limit:
         raise TooLarge
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _check_content_type(content_type: str | None) -> None:

@@ -200,7 +200,7 @@ def message_body(messages: Sequence[Message]) -> MessageBody:
     cost, breakdown = _cost(messages)
     return MessageBody(
         id=first.id,
-        type=first.type.value,
+        type=first.type,
         organization_id=first.organization_id,
         messaging_profile_id=first.profile_id,
         sender=_from(first),
@@ -211,7 +211,7 @@ def message_body(messages: Sequence[Message]) -> MessageBody:
         # Unset, they are empty texts here (Contract 3.7, captures) and null on the cancel page.
         webhook_url=facts.webhook_url or "",
         webhook_failover_url=facts.webhook_failover_url or "",
-        encoding=facts.encoding.value,
+        encoding=facts.encoding,
         parts=first.parts,
         tags=facts.tags,
         cost=cost,
@@ -236,7 +236,7 @@ def cancelled_body(message: Message) -> CancelledBody:
     facts = message.facts
     return CancelledBody(
         id=message.id,
-        type=message.type.value,
+        type=message.type,
         messaging_profile_id=message.profile_id,
         organization_id=message.organization_id,
         sender=_from(message),
@@ -246,7 +246,7 @@ def cancelled_body(message: Message) -> CancelledBody:
         media=facts.media,
         webhook_url=facts.webhook_url,
         webhook_failover_url=facts.webhook_failover_url,
-        encoding=facts.encoding.value,
+        encoding=facts.encoding,
         parts=message.parts,
         tags=facts.tags,
         cost=NoCost(),
@@ -286,7 +286,7 @@ def _from(message: Message) -> FromBody:
 
 
 def _to(message: Message) -> ToBody:
-    return ToBody(message.recipient, message.status.value, message.facts.to_carrier, message.facts.to_line_type)
+    return ToBody(message.recipient, message.status, message.facts.to_carrier, message.facts.to_line_type)
 
 
 def _time(instant: Instant | None) -> str | None:

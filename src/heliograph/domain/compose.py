@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+import msgspec
+
 from heliograph.domain.accounts import ANYWHERE, Profile, Sender
 from heliograph.domain.address import Address, AddressKind, BadAddress, parse_destination, parse_sender
 from heliograph.domain.errors import Code, Refusal
@@ -41,6 +43,9 @@ MMS_COUNTRIES = frozenset({"US", "CA"})
 NO_ALPHANUMERIC = frozenset({"US", "CA", "PR"})
 
 
+_TYPES = frozenset({None, *MessageType})
+
+
 class Form(Enum):
     """Which of the send endpoints was called (Contract 4.1)."""
 
@@ -53,8 +58,7 @@ class Form(Enum):
     ALPHANUMERIC = "/messages/alphanumeric_sender_id"
 
 
-@dataclass(frozen=True, slots=True)
-class SendCommand:
+class SendCommand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request to send, its fields typed but not judged. None stands for absent and for null."""
 
     form: Form
@@ -73,8 +77,7 @@ class SendCommand:
     send_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A request whose own fields are in order."""
 
     command: SendCommand
@@ -100,8 +103,8 @@ def draft(command: SendCommand) -> Draft:
     if any(sender is not None and each.text == sender.text for each in recipients):
         detail = f"Source and destination are identical: {recipients[0].text}."
         raise Refusal(Code.INVALID_TO, detail, "/to")
-    for name in ("webhook_url", "webhook_failover_url"):
-        check_url(getattr(command, name), f"/{name}")
+    check_url(command.webhook_url, "/webhook_url")
+    check_url(command.webhook_failover_url, "/webhook_failover_url")
     media = _media(command)
     return Draft(command, recipients, sender, _type(command, media), media, _send_at(command))
 
@@ -210,7 +213,7 @@ def _type(command: SendCommand, media: tuple[Media, ...]) -> MessageType:
 
     A subject alone does not make an MMS: the cancel page shows an SMS with one.
     """
-    if command.type not in {None, *MessageType}:
+    if command.type not in _TYPES:
         raise Refusal(Code.INVALID_ENUM, f"'type' must be SMS or MMS, got '{command.type:.32}'.", "/type")
     if not command.text and not media:
         if command.form is Form.ALPHANUMERIC:

@@ -22,8 +22,8 @@ DAY = 24 * HOUR
 
 # Contract 1.1: `YYYY-MM-DDThh:mm`, `:ss`, `:ss.fff`, each with `Z`, `-00`, `-0000`, `-00:00` or any other offset.
 _TIME = regex(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
-    r"(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)?",
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",
     ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,24 +43,16 @@ def parse(text: str) -> Instant:
     Raises `UnreadableTime` when the text is something else or no such moment exists (30 February, hour 24, offset of
     24 hours), and `TimeWithoutZone` when only the zone is missing.
     """
-    match = _TIME.fullmatch(text)
-    if match is None:
+    if _TIME.fullmatch(text) is None:
         raise UnreadableTime(text)
-    year, month, day, hour, minute, second, fraction, zulu, sign, offset_hour, offset_minute = match.groups()
     try:
-        wall = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
+        moment = datetime.fromisoformat(text.upper())
     except ValueError as error:
         raise UnreadableTime(text) from error
-    if zulu is None and sign is None:
+    if moment.tzinfo is None:
         raise TimeWithoutZone(text)
-    offset = 0
-    if sign is not None:
-        if int(offset_hour) > 23 or int(offset_minute or 0) > 59:
-            raise UnreadableTime(text)
-        offset = (int(offset_hour) * HOUR + int(offset_minute or 0) * MINUTE) * (1 if sign == "+" else -1)
-    elapsed = wall - _EPOCH
-    micros = int((fraction or "0")[:6].ljust(6, "0"))
-    return Instant(elapsed.days * DAY + elapsed.seconds * SECOND + micros - offset)
+    elapsed = moment - _EPOCH
+    return Instant(elapsed.days * DAY + elapsed.seconds * SECOND + elapsed.microseconds)
 
 
 def to_text(instant: Instant) -> str:

@@ -1,6 +1,5 @@
 """An outbound message, from the request that made it to its last status."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -61,8 +60,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str = "USD"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message to one recipient. A group MMS is one of these for each recipient, with one `group_id`."""
 
     id: MessageId

@@ -85,13 +85,19 @@ class GroupCommit:
     async def _run(self) -> None:
         while self._waiting or not self._stopping:
             await self._arrived.wait()
-            # Requests that are ready in this turn of the event loop still join.
-            await asyncio.sleep(0)
+            await self._gather()
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             if not self._waiting and not self._stopping:
                 self._arrived.clear()
             if batch:
                 await self._write(batch)
+
+    async def _gather(self) -> None:
+        """Let what is ready join: a batch is closed by the first turn of the event loop in which nothing came to it."""
+        before = -1
+        while before < len(self._waiting) < LARGEST_BATCH:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
