@@ -185,6 +185,7 @@ class _Http:
             ws="none",
             lifespan="off",
             access_log=False,
+            proxy_headers=False,
             log_config=None,
             server_header=False,
             backlog=2048,

@@ -6,12 +6,12 @@ code that exists, a length its country uses) is enough; nobody is asked whether 
 try things out with numbers like +15555550123.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from re import DOTALL
 from re import compile as regex
 
+import msgspec
 import phonenumbers
 from phonenumbers import PhoneNumberType, ValidationResult
 
@@ -29,8 +29,7 @@ class BadAddress(ValueError):
     """The value is no address of the wanted sort; the text says what was got and what is wanted, fit for a caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, gc=False):
     """A sender or a destination.
 
     `text` is E.164 with its plus, the digits of a short code, or an alphanumeric sender. `country` is ISO 3166 alpha-2

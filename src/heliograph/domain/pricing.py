@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from re import IGNORECASE
 from re import compile as regex
 
+import msgspec
+
 from heliograph.domain.tables import BadRecord, BadTable, PrefixTable, Problem, read_table
 
 UNITS_PER_CURRENCY = 100_000
@@ -23,8 +25,7 @@ _AMOUNT = regex(r"([0-9]{1,6})(?:\.([0-9]{1,5}))?")
 _MESSAGE_TYPES = ("SMS", "MMS")
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, gc=False):
     """The price of a whole message, all its parts, in 1/100000 of the currency (Contract 9, cost_breakdown)."""
 
     rate: int

@@ -14,6 +14,8 @@ from re import Pattern, escape
 from re import compile as regex
 from string import ascii_letters, digits
 
+import msgspec
+
 from heliograph.domain.substitutions import substitute
 
 MAX_PARTS = 10
@@ -62,8 +64,7 @@ class NothingLeft(ValueError):
     """Every character of the text is one that smart encoding deletes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """A text made ready for a carrier. `encode` makes it; `split` relies on its fields belonging together."""
 
     text: str

@@ -30,8 +30,7 @@ EPOCH = select(account_epoch.c.epoch).scalar_subquery()
 """The state of all accounts: what was cached under another epoch may no longer hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True):
     """Messages of one request, to be taken together or not at all."""
 
     messages: Sequence[Message]
@@ -50,8 +49,7 @@ class Accepted(Enum):
     """The organisation has as many scheduled messages as it may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellation:
+class Cancellation(msgspec.Struct, frozen=True):
     """A wish to call one message off."""
 
     organization_id: OrganizationId
