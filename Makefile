@@ -4,6 +4,8 @@ PYTHON ?= python3
 # Two processes share the tests; 0 runs them in one, which a debugger needs.
 WORKERS ?= 2
 ARGS ?=
+# How many times longer than in `make test` the races and crashes of `make chaos` go on.
+ROUNDS ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +16,7 @@ NODE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(NODE_TESTS)/packag
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types format docs coverage bench clean
+.PHONY: help chaos setup demo test lint types format docs coverage bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ format: setup ## Write the format and the fixes that are safe
 
 docs: setup ## Write what the documentation takes from the code
 	$(BIN)/python -m tests.docs.generate
+
+chaos: setup ## Races and crashes in their long form; ARGS="..." are passed to pytest
+	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -s --timeout 1800 tests/chaos $(ARGS)
 
 coverage: setup ## Show which lines and branches no test reaches
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov=heliograph $(ARGS)

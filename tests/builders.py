@@ -72,7 +72,8 @@ async def claim(
 ) -> tuple[str, list[Message]]:
     """Claim what is due: the token, and the messages."""
     token = new_id(store)
-    return token, list(await store.claim(Claim(token, carrier, limit, lease)))
+    claimed = await store.claim(Claim(token, carrier, limit, lease))
+    return token, list(claimed.messages)
 
 
 async def advance(store: Store, micros: int) -> None:

@@ -44,9 +44,9 @@ class AnchoredClock:
         self.offset = 0
         self._ahead = time.time_ns() // _MICROSECOND_NS - monotonic()
 
-    def anchor(self, told: Instant) -> None:
-        """Take `told`, without the offset, as the time it is."""
-        self._ahead = told - monotonic()
+    def anchor(self, told: Instant, asked_at: int, answered_at: int) -> None:
+        """Take `told`, without the offset, as the time it was half way between two moments of `monotonic`."""
+        self._ahead = told - (asked_at + answered_at) // 2
 
     def now(self) -> Instant:
         """This moment."""

@@ -36,7 +36,7 @@ async def test_a_claim_asked_again_finds_what_it_was_given(store: Store) -> None
     message = await accepted(store, send_in=None)
     asked = Claim(new_id(store), "sandbox", 10, MINUTE)
     first, second = await store.claim(asked), await store.claim(asked)
-    assert [each.id for each in second] == [each.id for each in first] == [message.id]
+    assert [each.id for each in second.messages] == [each.id for each in first.messages] == [message.id]
 
 
 async def outcome(store: Store, token: str, message_id: object, change: Change, **given: object) -> bool:

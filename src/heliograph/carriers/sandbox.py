@@ -194,7 +194,8 @@ class SandboxCarrier(Loop):
         return Receipt(coming.id, NAME, coming.carrier_message_id, coming.change, self._clock.now(), coming.error)
 
     def _submission(self, message: Message, script: Script, carrier_message_id: str) -> Submission:
-        now = self._clock.now()
+        # Our clock may be a little behind the database's, which said that the message is due.
+        now = max(self._clock.now(), message.send_at or message.received_at)
         delay = self._options.slow_delay if script.slow else self._options.receipt_delay
         due = Instant(now if script.overtaking else now + delay)
         receipts = [

@@ -54,11 +54,13 @@ class DispatchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A message in hand."""
+class InHand:
+    """A message that was claimed."""
 
     message: Message
     token: str
+    claimed_at: Instant
+    """By the database's clock."""
     usable_until: int
     """On the monotonic clock."""
 
@@ -112,13 +114,13 @@ class Dispatcher(Loop):
         if self._in_hand:
             await asyncio.wait(self._in_hand)
 
-    async def claim(self, limit: int) -> list[Claimed]:
+    async def claim(self, limit: int) -> list[InHand]:
         """Take what is due, at most `limit` messages."""
         token = randomness.new_id(self._store.clock.now())
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
         usable_until = monotonic() + int(self._options.lease * (1 - LEASE_MARGIN))
         found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
-        return [Claimed(message, token, usable_until) for message in found]
+        return [InHand(message, token, found.at, usable_until) for message in found.messages]
 
     async def _until_due(self) -> int:
         """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
@@ -131,7 +133,7 @@ class Dispatcher(Loop):
         self._in_hand.discard(task)
         self.wake()
 
-    async def send(self, claimed: Claimed) -> None:
+    async def send(self, claimed: InHand) -> None:
         """Give a message to the carrier and record what became of it; hand it back when its lease is nearly over."""
         try:
             outcome = await self._submit(claimed)
@@ -142,12 +144,13 @@ class Dispatcher(Loop):
             what = {"message_id": claimed.message.id, "reason": str(error)}
             logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
 
-    async def _submit(self, claimed: Claimed) -> Outcome:
+    async def _submit(self, claimed: InHand) -> Outcome:
         message = claimed.message
         if self._draining or monotonic() >= claimed.usable_until:
             now = self._store.clock.now()
             return Outcome(message.id, claimed.token, Change.HAND_BACK, now, due_at=now)
-        left_at = self._store.clock.now()
+        # Our clock may be behind the database's by what an answer takes to come: nothing left before its claim.
+        left_at = max(self._store.clock.now(), claimed.claimed_at)
         try:
             carrier_message_id = await self._carrier.submit(message)
         except CarrierFailure as failure:
@@ -155,7 +158,7 @@ class Dispatcher(Loop):
         except Exception as error:
             logger.exception("a carrier failed in an unforeseen way", action="carrier_bug", message_id=message.id)
             return self._failed(claimed, left_at, OutcomeUnknown(_bug(error)))
-        now = self._store.clock.now()
+        now = max(self._store.clock.now(), left_at)
         deadline = Instant(now + self._options.unconfirmed_after)
         return Outcome(
             message.id,
@@ -167,8 +170,8 @@ class Dispatcher(Loop):
             carrier_message_id=carrier_message_id,
         )
 
-    def _failed(self, claimed: Claimed, left_at: Instant, failure: CarrierFailure) -> Outcome:
-        now = self._store.clock.now()
+    def _failed(self, claimed: InHand, left_at: Instant, failure: CarrierFailure) -> Outcome:
+        now = max(self._store.clock.now(), left_at)
         message, token = claimed.message, claimed.token
         if isinstance(failure, Refused):
             return Outcome(message.id, token, Change.REFUSE, now, left_at=left_at, error=failure.error)

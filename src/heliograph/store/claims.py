@@ -17,7 +17,7 @@ from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import FINAL, Change, Status, result, sources
 from heliograph.domain.message import DeliveryError, Message
 from heliograph.store.batch import FLAG, ID, MICROS, TEXT, Batch, Sql, scalar
-from heliograph.store.engine import Transaction
+from heliograph.store.engine import Row, Transaction
 from heliograph.store.messages import MESSAGE_COLUMNS, Logged, MessageVerbs, to_message, word, words
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.tables import messages
@@ -35,6 +35,15 @@ class Claim:
     """How long the messages are this dispatcher's, in microseconds."""
     asked: bool = False
     """Set when the database was asked: a commit whose answer was lost may have given us messages already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim was given."""
+
+    messages: Sequence[Message]
+    at: Instant
+    """When, by the database's clock: not before anything in it was due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,23 +209,23 @@ class ClaimVerbs:
         self._verbs = verbs
         self._receipts = receipts
 
-    async def claim(self, transaction: Transaction, items: Sequence[Claim]) -> Sequence[Sequence[Message]]:
+    async def claim(self, transaction: Transaction, items: Sequence[Claim]) -> Sequence[Claimed]:
         """What is due, in the order it fell due, at most `limit` messages for each claim."""
         return [await self._claim(transaction, item) for item in items]
 
-    async def _claim(self, transaction: Transaction, item: Claim) -> Sequence[Message]:
+    async def _claim(self, transaction: Transaction, item: Claim) -> Claimed:
         if item.asked and (held := await transaction.batch(HELD, (), token=item.token)):
-            return _in_order([to_message(row) for row in held])
+            return _claimed(held)
         item.asked = True
         given = {"token": item.token, "carrier": item.carrier, "limit": item.limit, "lease": item.lease}
         rows = await transaction.batch(CLAIM, (), **given)
-        claimed = [to_message(row) for row in rows]
-        if claimed:
-            now = rows[0]["now"]
-            await self._verbs.log(transaction, [(each.id, Change.CLAIM, now, item.carrier) for each in claimed])
-            first = Counter(each.organization_id for each in claimed if each.send_at is not None and each.attempts == 1)
-            await self._verbs.count_pending(transaction, first, -1)
-        return _in_order(claimed)
+        claimed = _claimed(rows)
+        if claimed.messages:
+            changes = [(each.id, Change.CLAIM, claimed.at, item.carrier) for each in claimed.messages]
+            await self._verbs.log(transaction, changes)
+            scheduled = (each for each in claimed.messages if each.send_at is not None and each.attempts == 1)
+            await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
+        return claimed
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
         """Record outcomes; False for one whose claim is no longer its token's."""
@@ -293,8 +302,10 @@ class Recovery:
     """Goes into the `errors[]` of what is lost."""
 
 
-def _in_order(claimed: list[Message]) -> list[Message]:
-    return sorted(claimed, key=lambda each: (each.received_at if each.send_at is None else each.send_at, each.id))
+def _claimed(rows: Sequence[Row]) -> Claimed:
+    messages = [to_message(row) for row in rows]
+    messages.sort(key=lambda each: (each.received_at if each.send_at is None else each.send_at, each.id))
+    return Claimed(messages, rows[0]["now"] if rows else Instant(0))
 
 
 def _by_id(item: Outcome) -> str:

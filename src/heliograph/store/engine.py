@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
-from heliograph.clock import AnchoredClock, Clock, SystemClock
+from heliograph.clock import AnchoredClock, Clock, SystemClock, monotonic
 from heliograph.domain.instant import Instant
 from heliograph.store.batch import Batch, Compiled, array_arguments, compile_batch, json_arguments
 from heliograph.store.tables import test_clock
@@ -154,9 +154,10 @@ class PostgresEngine(Engine):
     async def synchronize_clock(self) -> None:
         """Anchor our clock to the server's."""
         await super().synchronize_clock()
+        asked_at = monotonic()
         rows = await self.fetch(select(literal_column(self._UTC, BigInteger()).label("told")))
         if isinstance(self.clock, AnchoredClock):
-            self.clock.anchor(Instant(rows[0]["told"]))
+            self.clock.anchor(Instant(rows[0]["told"]), asked_at, monotonic())
 
 
 async def _abandon(connection: AsyncConnection, driver: Any) -> None:

@@ -4,14 +4,11 @@ Verbs that write on the path of a message go through the group commit; they answ
 All raise `StoreUnavailable` when the database cannot be asked.
 """
 
-from collections.abc import Sequence
-
 from heliograph.clock import Clock
 from heliograph.domain.instant import Instant
-from heliograph.domain.message import Message
 from heliograph.domain.receipt import Receipt
 from heliograph.store.accounts import AccountChanges, AccountListing, AccountLookup
-from heliograph.store.claims import Claim, ClaimVerbs, Expiry, Outcome, Recovery
+from heliograph.store.claims import Claim, Claimed, ClaimVerbs, Expiry, Outcome, Recovery
 from heliograph.store.engine import Engine
 from heliograph.store.messages import Acceptance, Accepted, CancelAnswer, Cancellation, MessageVerbs
 from heliograph.store.receipts import ReceiptVerbs
@@ -58,7 +55,7 @@ class Store:
         """Call a message off; when the answer shows it cancelled, it is never sent (promise P1)."""
         return await self.writer.run(self.messages.cancel, cancellation)
 
-    async def claim(self, claim: Claim) -> Sequence[Message]:
+    async def claim(self, claim: Claim) -> Claimed:
         """Take what is due, to send it."""
         return await self.writer.run(self._claims.claim, claim)
 

@@ -1,0 +1,20 @@
+"""How long the chaos lasts, and the seed of its dice."""
+
+import os
+from random import Random
+
+import pytest
+
+
+@pytest.fixture
+def scale() -> int:
+    """How many times longer than in every test run: `HELIOGRAPH_TEST_CHAOS=10 make chaos`."""
+    return int(os.environ.get("HELIOGRAPH_TEST_CHAOS", "1"))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> Random:
+    """Dice with the seed of pytest-randomly, which heads every run: `--randomly-seed=N` throws them again."""
+    seed = f"{request.config.getoption('randomly_seed', 0)} {request.node.name}"
+    print(f"seed: {seed}")
+    return Random(seed)

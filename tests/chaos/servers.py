@@ -1,0 +1,204 @@
+"""Real servers that are killed, stopped, paused and started again, and clients that talk to them all the while."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from heliograph.clock import SystemClock
+from heliograph.domain.instant import MILLISECOND, Instant, to_text
+from heliograph.testing.server_process import ServerProcess
+from tests.chaos.auditor import Answer
+from tests.chaos.evidence import Ledger
+from tests.chaos.workload import until
+
+HANDSETS = {"+15005550000": 80, "+15005550001": 5, "+15005550003": 5, "+15005550007": 5, "+15005550008": 5}
+"""Delivered, not delivered, refused, the receipt before the answer, two receipts; how many of 100 go to each."""
+CLIENTS = 48
+CANCEL_ANSWERS = {200: Answer.CANCELLED, 403: Answer.REFUSED}
+
+
+def quick(record: Path, **own: str) -> dict[str, str]:
+    """Settings under which a schedule of milliseconds is allowed, and a lost lease is noticed within a second."""
+    return {
+        "SCHEDULE__MIN_LEAD": "0",
+        "SCHEDULE__CANCEL_CUTOFF": "0",
+        "SANDBOX__RECEIPT_DELAY": "0",
+        "SANDBOX__ANSWER_DELAY": "50ms",
+        "SANDBOX__RECORD_FILE": str(record),
+        "DISPATCH__LEASE": "1s",
+        "LOG__LEVEL": "warning",
+        **own,
+    }
+
+
+class Server:
+    """A server that may go down and come up again, each time at another address."""
+
+    def __init__(self, database_url: str, settings: Mapping[str, str]) -> None:
+        self._database_url = database_url
+        self._settings = settings
+        self._process = ServerProcess(database_url)
+        self._until_down = ExitStack()
+        self.up = asyncio.Event()
+        self.log = ""
+        """What the ones that went down have written."""
+
+    async def start(self) -> None:
+        """Return once it accepts requests."""
+        process = ServerProcess(self._database_url, self._settings)
+        self._process = await asyncio.to_thread(self._until_down.enter_context, process)
+        self.up.set()
+
+    async def stop(self) -> None:
+        """SIGTERM; return when it has drained. Requests that are under way are answered."""
+        self.up.clear()
+        assert await asyncio.to_thread(self._process.stop) == 0
+        await self._down()
+
+    async def crash_and_start(self) -> None:
+        """kill -9, in this very turn of the event loop: every request that is under way loses its answer."""
+        self._process.kill()
+        await self._down()
+        await self.start()
+
+    async def stop_and_start(self) -> None:
+        """As for an upgrade."""
+        await self.stop()
+        await self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._process.resume()
+
+    async def ask(self, session: aiohttp.ClientSession, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """The status and body of an answer; waits while the server is down."""
+        await self.up.wait()
+        headers = {"authorization": f"Bearer {self._process.ready['api_key']}"}
+        url = self._process.base_url + path
+        async with session.request(method, url, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    @property
+    def number(self) -> str:
+        """The number to send from."""
+        return self._process.ready["from_number"]
+
+    async def _down(self) -> None:
+        self.up.clear()
+        self.log += self._process.log()
+        await asyncio.to_thread(self._until_down.close)
+
+
+@asynccontextmanager
+async def serving(database_url: str, settings: Mapping[str, str], count: int = 1) -> AsyncIterator[list[Server]]:
+    """Servers on one database, stopped at the end if they are still up."""
+    servers = [Server(database_url, settings) for _ in range(count)]
+    try:
+        for server in servers:
+            await server.start()
+        yield servers
+    finally:
+        for server in servers:
+            if server.up.is_set():
+                server.resume()
+                await server.stop()
+
+
+class Client:
+    """Sends requests, and writes down every answer and every one that did not come."""
+
+    def __init__(self, session: aiohttp.ClientSession, ledger: Ledger, chance: Random) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._chance = chance
+        self._clock = SystemClock()
+
+    async def send(self, server: Server) -> None:
+        """Send a message at once."""
+        await self._take(server, "/messages", {})
+
+    async def schedule(self, server: Server, lead: int) -> tuple[str | None, Instant]:
+        """Schedule a message for `lead` microseconds from now: its id, if it was acknowledged, and its moment."""
+        send_at = Instant(self._clock.now() + lead)
+        return await self._take(server, "/messages/schedule", {"send_at": to_text(send_at)}), send_at
+
+    async def cancel(self, server: Server, message_id: str) -> None:
+        """Ask until there is an answer: one that was lost leaves open what became of the message."""
+        while (got := await self._ask(server, "DELETE", f"/messages/{message_id}")) is None:
+            continue
+        await self._ledger.cancelled(message_id, CANCEL_ANSWERS[got[0]])
+
+    async def change_mind(self, message_id: str, at: Instant, servers: Sequence[Server]) -> None:
+        """Cancel at a moment, and then at each further server, as a client whose answer was late would."""
+        await until(at, self._clock)
+        for server in servers:
+            await self.cancel(server, message_id)
+
+    async def _take(self, server: Server, path: str, more: Mapping[str, str]) -> str | None:
+        await server.up.wait()
+        [handset] = self._chance.choices([*HANDSETS], [*HANDSETS.values()])
+        body = {"from": server.number, "to": handset, "text": "Your order is on its way.", **more}
+        got = await self._ask(server, "POST", path, body)
+        if got is None:
+            return None
+        if got[0] != 200:
+            # The one thing that can be wrong with it: its moment went by while the server was down.
+            assert got[1]["errors"][0]["source"]["pointer"] == "/send_at"
+            return None
+        message_id = str(got[1]["data"]["id"])
+        await self._ledger.took(message_id)
+        return message_id
+
+    async def _ask(self, server: Server, method: str, path: str, body: object = None) -> tuple[int, Any] | None:
+        """None when the answer was lost, or says that nobody knows what became of the request."""
+        try:
+            status, told = await server.ask(self._session, method, path, body)
+        except (aiohttp.ClientError, ConnectionError):
+            self._ledger.lost += 1
+            return None
+        if status >= 500:
+            self._ledger.unavailable += 1
+            return None
+        return status, told
+
+
+@asynccontextmanager
+async def client(ledger: Ledger, chance: Random) -> AsyncIterator[Client]:
+    """A client that writes into `ledger`."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield Client(session, ledger, chance)
+
+
+Disaster = Callable[[Server], Awaitable[None]]
+
+
+async def storm(server: Server, ledger: Ledger, chance: Random, disasters: Sequence[Disaster]) -> None:
+    """Load a server, and let one disaster after another happen to it while many requests are under way."""
+    calm = asyncio.Event()
+    async with client(ledger, chance) as sender, asyncio.TaskGroup() as clients:
+        for _ in range(CLIENTS):
+            clients.create_task(_be_busy(sender, server, chance, calm))
+        for disaster in disasters:
+            await ledger.more_answers(chance.randint(200, 500))
+            await disaster(server)
+        await ledger.more_answers(200)
+        calm.set()
+
+
+async def _be_busy(sender: Client, server: Server, chance: Random, calm: asyncio.Event) -> None:
+    """Send, schedule, and cancel most of what was scheduled about when it falls due."""
+    while not calm.is_set():
+        await sender.send(server)
+        message_id, send_at = await sender.schedule(server, chance.randint(50, 500) * MILLISECOND)
+        if message_id is not None and chance.random() < 0.7:
+            moment = Instant(send_at + chance.randint(-100, 20) * MILLISECOND)
+            await sender.change_mind(message_id, moment, [server, server])

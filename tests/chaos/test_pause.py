@@ -1,0 +1,60 @@
+"""A server that is paused for longer than its lease while it hands messages over (P1, P3, P5)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heliograph.domain.instant import MILLISECOND
+from heliograph.store.engine import open_engine
+from heliograph.store.messages import Acceptance, Accepted
+from heliograph.store.schema import migrate
+from heliograph.store.store import Store
+from tests.chaos.auditor import Expected, audit, is_unknown, require_kept
+from tests.chaos.evidence import Ledger, collect, most_arrivals, read_record, reading, seen, settled
+from tests.chaos.servers import quick, serving
+from tests.chaos.workload import NO_LIMIT, new_message
+
+MESSAGES = 1_000
+
+
+@pytest.mark.parametrize("repeats", [False, True], ids=["never twice", "repeat safe"])
+async def test_a_paused_server_does_nothing_to_what_was_decided_meanwhile(
+    new_postgres_database: Callable[[], str], tmp_path: Path, *, repeats: bool
+) -> None:
+    url, record, ledger = new_postgres_database(), tmp_path / "record", Ledger()
+    await migrate(url)
+    settings = quick(record, DISPATCH__WINDOW=str(MESSAGES), SANDBOX__REPEAT_SAFE=str(repeats).lower())
+    async with serving(url, settings) as (paused,), reading(url) as store:
+        await make_due(url)
+        await seen(lambda: has_lines(record), MILLISECOND)
+        paused.pause()
+        handed = len(read_record(record))
+        assert 0 < handed < MESSAGES, "it was not paused in the middle of handing over"
+        async with serving(url, settings):
+            await settled(store)
+            decided = await collect(store, ledger, read_record(record))
+            paused.resume()
+            await paused.stop()
+        assert await collect(store, ledger, read_record(record)) == decided
+        assert await most_arrivals(store) == 1
+    require_kept(audit(decided, Expected(repeats=repeats)))
+    assert sum(map(is_unknown, decided)) == (0 if repeats else MESSAGES)
+    assert sum(len(story.handed) for story in decided) == (MESSAGES + handed if repeats else handed)
+    assert "lease_lost" in paused.log
+
+
+async def make_due(url: str) -> None:
+    """Messages that are all due at the same moment, from a node that sends nothing."""
+    store = Store(open_engine(url, sandbox=True))
+    await store.start()
+    await store.accounts.refresh()
+    now = store.clock.now()
+    batch = [new_message(now, None) for _ in range(MESSAGES)]
+    assert await store.accept(Acceptance(batch, store.accounts.epoch, NO_LIMIT)) is Accepted.TAKEN
+    await store.stop()
+
+
+async def has_lines(record: Path) -> bool:
+    """Whether the carrier was given anything."""
+    return record.exists() and record.stat().st_size > 0
