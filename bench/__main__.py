@@ -5,13 +5,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
-from bench import process, schedule, store
+from bench import lateness, process, schedule, store
 from bench.measure import Options, postgres_settings, show_machine
 from bench.service import durable_postgres
 
 BENCHMARKS: Mapping[str, Callable[[Options], None]] = {
     "schedule": schedule.run,
     "latency": schedule.run_latency,
+    "lateness": lateness.run,
     "store": store.run,
     "start": process.run_start,
     "memory": process.run_memory,

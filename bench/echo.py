@@ -34,6 +34,7 @@ async def _serve() -> None:
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         backlog=2048,

@@ -26,6 +26,8 @@ RECIPIENTS = 10_000
 """+1312555 and four digits. Texts tell messages to the same recipient apart."""
 _TICK = 0.001
 """Seconds between two looks at the clock when a rate is given."""
+_PATIENCE = 30
+"""Seconds that the last answers may take."""
 _LENGTH = regex(rb"\r\ncontent-length: (\d+)\r\n")
 _BLANK_LINE = b"\r\n\r\n"
 _OK = b"HTTP/1.1 200 "
@@ -148,6 +150,7 @@ class _Load:
         self._plan = plan
         self._requests = requests(plan)
         self._in_flight = 0
+        self._exhausted = False
         self._until = 0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.latencies = array("q")
@@ -161,7 +164,9 @@ class _Load:
         started, used = time.perf_counter_ns(), time.process_time_ns()
         self._until = started + int(self._plan.seconds * _SECOND)
         self._begin([connection for _, connection in made])
-        await self._done
+        await asyncio.wait_for(self._done, self._plan.seconds + _PATIENCE)
+        if not self.latencies:
+            raise UnexpectedAnswer("there was nothing to send")
         elapsed, used = time.perf_counter_ns() - started, time.process_time_ns() - used
         return outcome(self.latencies, elapsed, used)
 
@@ -174,8 +179,7 @@ class _Load:
         self.latencies.append(now - connection.started)
         self._in_flight -= 1
         self._go_on(connection, now)
-        if self._in_flight == 0 and self._finished(now) and not self._done.done():
-            self._done.set_result(None)
+        self._end_if_over()
 
     def _begin(self, connections: Sequence[_Connection]) -> None:
         for each in connections:
@@ -185,15 +189,23 @@ class _Load:
         if now < self._until:
             self._send(connection, now)
 
-    def _finished(self, _now: int) -> bool:
-        """Whether nothing more is sent, given that nothing is in flight."""
-        return True
+    def _more_to_come(self) -> bool:
+        """Whether something is sent later, though nothing is in flight."""
+        return False
+
+    def _end_if_over(self) -> None:
+        over = self._in_flight == 0 and (self._exhausted or not self._more_to_come())
+        if over and not self._done.done():
+            self._done.set_result(None)
 
     def _send(self, connection: _Connection, started: int) -> None:
         request = next(self._requests, None)
-        if request is not None:
-            self._in_flight += 1
-            connection.send(request, started)
+        if request is None:
+            self._exhausted = True
+            self._end_if_over()
+            return
+        self._in_flight += 1
+        connection.send(request, started)
 
 
 class _EvenLoad(_Load):
@@ -227,8 +239,8 @@ class _EvenLoad(_Load):
         else:
             self._idle.append(connection)
 
-    def _finished(self, _now: int) -> bool:
-        return self._next > self._until
+    def _more_to_come(self) -> bool:
+        return self._next <= self._until
 
 
 def outcome(latencies: "array[int]", elapsed: int, used: int) -> Outcome:

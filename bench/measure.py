@@ -6,6 +6,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +131,8 @@ def show_machine(postgres: str) -> None:
         "Machine": f"{os.cpu_count()} cores of {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
         "fdatasync of 8 KiB": f"{_sync_milliseconds():.2f} ms in the temporary folder",
         "Load average": ", ".join(f"{each:.1f}" for each in os.getloadavg()) + " before the first round",
-        "Python": f"{platform.python_version()}; {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}",
+        "Python": platform.python_version() + _slow_build(),
+        "Packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "PostgreSQL": postgres,
         "SQLite": f"{sqlite3.sqlite_version}, journal_mode WAL, synchronous FULL",
         "Command": " ".join(["python -m bench", *sys.argv[1:]]),
@@ -153,6 +155,11 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _slow_build() -> str:
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return "" if optimised else " built without profile-guided optimisation"
 
 
 def _memory() -> str:

@@ -98,6 +98,17 @@ async def fetch(url: str, statement: str) -> Sequence[Sequence[object]]:
         await connection.close()
 
 
+def fetch_rows(url: str, statement: str) -> Sequence[Sequence[object]]:
+    """The rows of one statement on either database."""
+    if not url.startswith("sqlite"):
+        return asyncio.run(fetch(url, statement))
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
 async def open_account(url: str) -> str:
     """Migrate an empty database and put one organisation, profile and number in it; the organisation's key."""
     await migrate(url)
@@ -161,13 +172,7 @@ class Service:
             raise WrongCount(f"{expected} requests were answered with 200, and {found} messages have {condition}")
 
     def _select(self, statement: str) -> Sequence[Sequence[object]]:
-        if not self._url.startswith("sqlite"):
-            return asyncio.run(fetch(self._url, statement))
-        connection = sqlite3.connect(self._url.removeprefix("sqlite:///"))
-        try:
-            return connection.execute(statement).fetchall()
-        finally:
-            connection.close()
+        return fetch_rows(self._url, statement)
 
 
 @contextmanager

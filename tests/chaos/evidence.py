@@ -32,7 +32,7 @@ class Ledger:
         self.lost = 0
         """Requests whose answer never came."""
         self.unavailable = 0
-        """Answers that said that nobody knows (5xx)."""
+        """Answers that said that nobody knows (503)."""
         self._changed = asyncio.Condition()
 
     async def took(self, message_id: str) -> None:
@@ -155,7 +155,7 @@ def read_record(path: Path) -> list[Handed]:
 def summary(ledger: Ledger, stories: Sequence[Story]) -> str:
     """How much happened."""
     statuses = Counter(story.row.status.value for story in stories if story.row)
-    told = {"acknowledged": len(ledger.acknowledged), "answers lost": ledger.lost, "5xx": ledger.unavailable}
+    told = {"acknowledged": len(ledger.acknowledged), "answers lost": ledger.lost, "503": ledger.unavailable}
     handed = sum(len(story.handed) for story in stories)
     seen = {"given to the carrier": handed, "unknown": sum(map(is_unknown, stories))}
     return ", ".join(f"{name} {count}" for name, count in (told | seen | dict(statuses)).items())

@@ -165,7 +165,8 @@ class Client:
         except (aiohttp.ClientError, ConnectionError):
             self._ledger.lost += 1
             return None
-        if status >= 500:
+        assert status != 500, f"a fault of ours: {told}"
+        if status == 503:
             self._ledger.unavailable += 1
             return None
         return status, told

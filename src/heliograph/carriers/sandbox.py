@@ -36,6 +36,7 @@ from heliograph.service import Loop
 
 NAME = "sandbox"
 RECEIPTS_AT_ONCE = 500
+NEVER = Instant(2**62)
 IDLE = SECOND
 """Receipts that another process wrote down are seen within this."""
 
@@ -138,6 +139,7 @@ class SandboxCarrier(Loop):
         self._clock = clock
         self._options = options
         self.inbox: ReceiptInbox | None = None
+        self._next_at = NEVER
         self._record = _Record(options.record_file) if options.record_file else None
 
     async def start(self, inbox: ReceiptInbox | None = None) -> None:
@@ -161,7 +163,9 @@ class SandboxCarrier(Loop):
         if script.refused and script.error:
             raise Refused(script.error)
         carrier_message_id = f"sandbox-{message.id}"
-        await self._book.submit(self._submission(message, script, carrier_message_id))
+        submission = self._submission(message, script, carrier_message_id)
+        await self._book.submit(submission)
+        self._expect(submission.receipts)
         if script.overtaking:
             await self.deliver_receipts()
         if self._options.answer_delay:
@@ -169,16 +173,22 @@ class SandboxCarrier(Loop):
         if script.unknown and message.attempts == 1:
             detail = "The link to the carrier was lost before it answered. The carrier may or may not have it."
             raise OutcomeUnknown(delivery_error(Code.OUTCOME_UNKNOWN, detail))
-        self.wake()
         return carrier_message_id
 
     async def run_pass(self) -> int:
         """Deliver the receipts that are due; microseconds until the next is."""
+        self._next_at = NEVER
         await self.deliver_receipts()
         upcoming = await self._book.next_receipt_at()
-        if upcoming is None:
-            return IDLE
-        return max(0, min(IDLE, upcoming - self._clock.now()))
+        self._next_at = min(self._next_at, upcoming or NEVER)
+        return max(0, min(IDLE, self._next_at - self._clock.now()))
+
+    def _expect(self, receipts: Sequence[ComingReceipt]) -> None:
+        """Wake only for a receipt that is due before the one that is waited for."""
+        soonest = min((receipt.due_at for receipt in receipts), default=NEVER)
+        if soonest < self._next_at:
+            self._next_at = soonest
+            self.wake()
 
     async def deliver_receipts(self) -> int:
         """Give the inbox every receipt that is due; how many there were."""
