@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from heliograph.server import http_config
+
 PATH = "/echo"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -27,18 +29,7 @@ class Echo:
 
 
 async def _serve() -> None:
-    config = uvicorn.Config(
-        Router([Route(PATH, Echo())], redirect_slashes=False),
-        http="httptools",
-        loop="none",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        proxy_headers=False,
-        log_config=None,
-        server_header=False,
-        backlog=2048,
-    )
+    config = http_config(Router([Route(PATH, Echo())], redirect_slashes=False))
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"base_url: http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     await uvicorn.Server(config).serve([listening])

@@ -174,25 +174,28 @@ class _Receiving:
         await self._carrier.stop()
 
 
+def http_config(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the API; a benchmark serves its echo the same way."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="none",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+
+
 class _Http:
     """uvicorn as a service."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            loop="none",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            proxy_headers=False,
-            log_config=None,
-            server_header=False,
-            backlog=2048,
-            timeout_graceful_shutdown=10,
-            timeout_keep_alive=KEEP_ALIVE,
-        )
-        self._server = _Uvicorn(config)
+        self._server = _Uvicorn(http_config(app))
         self._listening = listening
         self._task: asyncio.Task[None] | None = None
 
