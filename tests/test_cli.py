@@ -183,3 +183,8 @@ def test_serve_ends_well_when_it_is_asked_to(database_url: str, tmp_path: Path) 
     with ServerProcess(database_url, sandbox=False, ready_file=tmp_path / "ready") as server:
         assert "base_url" in (tmp_path / "ready").read_text()
         assert server.stop() == 0
+
+
+def test_the_demo_takes_no_database(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--database", "sqlite:///h.db", "--exit"]) == 1
+    assert "a new database of its own" in capsys.readouterr().err

@@ -126,6 +126,8 @@ def _say_where(running: Running) -> None:
 
 
 def _demo(given: argparse.Namespace, settings: Settings) -> int:
+    if given.database is not None:
+        raise CommandFailed("The demo moves the clock, so it has a new database of its own: leave --database out.")
     # No other command needs what this one brings along.
     from heliograph import demo
 
