@@ -185,6 +185,7 @@ def test_serve_ends_well_when_it_is_asked_to(database_url: str, tmp_path: Path) 
         assert server.stop() == 0
 
 
-def test_the_demo_takes_no_database(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--database", "sqlite:///h.db", "--exit"]) == 1
-    assert "a new database of its own" in capsys.readouterr().err
+def test_the_demo_takes_no_database(terminal: Terminal) -> None:
+    ran = terminal.run("demo", "--exit")
+    assert ran.status == 1
+    assert "a new database of its own" in ran.err
