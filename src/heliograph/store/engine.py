@@ -234,26 +234,32 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+UNREACHABLE = (
+    OSError,
+    OperationalError,
+    InterfaceError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    sqlite3.OperationalError,
+)
+"""What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up."""
+
+
 @contextmanager
 def translated() -> Any:
-    """One table of what the drivers raise when a database cannot be reached or written to."""
+    """Turn what stands in `UNREACHABLE`, also where SQLAlchemy wraps it, into `StoreUnavailable`."""
     try:
         yield
-    except (OperationalError, InterfaceError, OSError) as error:
+    except UNREACHABLE as error:
         raise StoreUnavailable(_reason(error)) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        # SQLAlchemy has no class of its own for a server that is starting, and wraps asyncpg's in its plain one.
+        if error.connection_invalidated or isinstance(getattr(error.orig, "__cause__", None), UNREACHABLE):
             raise StoreUnavailable(_reason(error)) from error
         raise
-    except (
-        asyncpg.InterfaceError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.TransactionRollbackError,
-        sqlite3.OperationalError,
-    ) as error:
-        raise StoreUnavailable(_reason(error)) from error
 
 
 def _reason(error: BaseException) -> str:
