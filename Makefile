@@ -45,7 +45,7 @@ docs: setup ## Write what the documentation takes from the code
 	$(BIN)/python -m tests.docs.generate
 
 chaos: setup ## Races and crashes in their long form; ARGS="..." are passed to pytest
-	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -s --timeout 1800 tests/chaos $(ARGS)
+	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rP --timeout 1800 tests/chaos $(ARGS)
 
 coverage: setup ## Show which lines and branches no test reaches
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov=heliograph $(ARGS)

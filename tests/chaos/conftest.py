@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def scale() -> int:
-    """How many times longer than in every test run: `HELIOGRAPH_TEST_CHAOS=10 make chaos`."""
+    """How many times longer than in every test run: `make chaos ROUNDS=10`."""
     return int(os.environ.get("HELIOGRAPH_TEST_CHAOS", "1"))
 
 

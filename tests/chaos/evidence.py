@@ -53,9 +53,12 @@ class Ledger:
 
     async def more_answers(self, count: int) -> None:
         """Return once `count` more answers have come."""
-        goal = self.answers + count
+        await self.reached(self.answers + count)
+
+    async def reached(self, count: int) -> None:
+        """Return once `count` answers have come in all."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self.answers >= goal)
+            await self._changed.wait_for(lambda: self.answers >= count)
 
 
 class _Watch(Loop):

@@ -135,7 +135,8 @@ class Client:
         """Ask until there is an answer: one that was lost leaves open what became of the message."""
         while (got := await self._ask(server, "DELETE", f"/messages/{message_id}")) is None:
             continue
-        await self._ledger.cancelled(message_id, CANCEL_ANSWERS[got[0]])
+        if got[0] != 404:  # what was acknowledged and is gone is for the auditor to find
+            await self._ledger.cancelled(message_id, CANCEL_ANSWERS[got[0]])
 
     async def change_mind(self, message_id: str, at: Instant, servers: Sequence[Server]) -> None:
         """Cancel at a moment, and then at each further server, as a client whose answer was late would."""

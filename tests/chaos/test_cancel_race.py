@@ -19,10 +19,11 @@ SENT = frozenset({Status.SENT})
 
 async def test_cancel_and_send_never_both_win(database_url: str, chance: Random, scale: int) -> None:
     await migrate(database_url)
-    carrier = Witness()
-    race = Race(messages=3_000 * scale, spread=3 * SECOND * scale, window=100 * MILLISECOND)
+    carrier, ledger = Witness(), Ledger()
+    race = Race(messages=3_000, spread=3 * SECOND, window=100 * MILLISECOND)
     async with cluster(database_url, carrier, nodes=2, dispatchers=2) as nodes:
-        ledger = await run_race(race, nodes, chance)
+        for _ in range(scale):
+            await run_race(race, nodes, ledger, chance)
         store = nodes[0].store
         await settled(store, SENT)
         stories = await collect(store, ledger, carrier.handed)

@@ -24,8 +24,8 @@ async def test_a_paused_server_does_nothing_to_what_was_decided_meanwhile(
 ) -> None:
     url, record = new_postgres_database(), tmp_path / "record"
     await migrate(url)
-    settings = quick(record, DISPATCH__WINDOW=str(MESSAGES), SANDBOX__REPEAT_SAFE=str(repeats).lower())
-    async with serving(url, settings) as (paused,), reading(url) as store:
+    settings = quick(record, SANDBOX__REPEAT_SAFE=str(repeats).lower())
+    async with serving(url, settings | {"DISPATCH__WINDOW": str(MESSAGES)}) as (paused,), reading(url) as store:
         await make_due(url)
         await seen(lambda: has_lines(record), MILLISECOND)
         paused.pause()

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -16,16 +15,21 @@ from heliograph.store.schema import migrate
 from tests.chaos.auditor import audit, audit_pending, require_kept
 from tests.chaos.evidence import Ledger, collect, pending, read_record, reading, settled, summary
 from tests.chaos.servers import Disaster, Server, quick, serving, storm
-from tests.databases import fresh_database
 
 CRASHES = 3
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[str]:
-    """A database on a server of this test alone, with fsync: no other may be crashed."""
-    with private_server() as admin_url, fresh_database(admin_url) as url:
-        yield url
+    """The database of a new server with fsync, also where tests are lent a server: no other may be crashed."""
+    command = [sys.executable, "-m", "tests.databases", "--durable"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        try:
+            yield keeper.stdout.readline().strip()
+        finally:
+            keeper.stdin.close()
 
 
 async def test_a_crash_of_the_database_loses_nothing(
@@ -59,16 +63,3 @@ def crash_of(url: str) -> Disaster:
         connection.terminate()
 
     return crash
-
-
-@contextmanager
-def private_server() -> Iterator[str]:
-    """The admin URL of a new PostgreSQL, also where tests are lent one."""
-    command = [sys.executable, "-m", "tests.databases", "--durable"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
-        assert keeper.stdin is not None
-        assert keeper.stdout is not None
-        try:
-            yield keeper.stdout.readline().strip()
-        finally:
-            keeper.stdin.close()

@@ -27,6 +27,7 @@ from tests.chaos.evidence import Ledger
 ORGANIZATION = OrganizationId("018bcfe5-0000-7000-8000-000000000001")
 PROFILE = ProfileId("018bcfe5-0000-7000-8000-000000000002")
 NO_LIMIT = 10**9
+RESTARTS = 20
 
 OPTIONS = DispatchOptions(
     window=64,
@@ -123,16 +124,24 @@ class Race:
     """How far from its due instant a message is cancelled, at most, to either side."""
 
 
-async def run_race(race: Race, nodes: Sequence[Node], chance: Random) -> Ledger:
-    """Schedule messages, and cancel each of them about when it falls due; what the clients were told."""
-    ledger = Ledger()
+async def run_race(race: Race, nodes: Sequence[Node], ledger: Ledger, chance: Random) -> None:
+    """Schedule messages, and cancel each of them about when it falls due, while a dispatcher stops and starts."""
     clock = nodes[0].store.clock
-    first = clock.now() + 2 * SECOND
+    first = clock.now() + 3 * SECOND
     moments = [Instant(first + chance.randrange(race.spread)) for _ in range(race.messages)]
     taken = await asyncio.gather(*(_schedule(chance.choice(nodes), ledger, moment) for moment in moments))
     assert clock.now() < first, "the messages were due before the race began"
-    await asyncio.gather(*(_contend(race, nodes, ledger, message, chance) for message in taken))
-    return ledger
+    contenders = (_contend(race, nodes, ledger, message, chance) for message in taken)
+    await asyncio.gather(_restart(nodes[0].dispatchers[0], ledger, race.messages), *contenders)
+
+
+async def _restart(dispatcher: Dispatcher, ledger: Ledger, messages: int) -> None:
+    """Stop and start again and again within the next so many answers: what it had claimed goes back."""
+    begun = ledger.answers
+    for count in range(1, RESTARTS + 1):
+        await ledger.reached(begun + count * messages // RESTARTS)
+        await dispatcher.stop()
+        await dispatcher.start()
 
 
 async def _schedule(node: Node, ledger: Ledger, send_at: Instant) -> Message:
