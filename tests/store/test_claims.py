@@ -129,3 +129,16 @@ async def test_a_receipt_is_awaited_until_its_deadline(store: Store) -> None:
     await advance(store, 2 * HOUR)
     assert await store.unconfirm(100) == 1
     assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
+
+
+async def test_of_a_lost_and_a_current_claim_in_one_batch_only_the_current_is_recorded(store: Store) -> None:
+    message = await accepted(store, send_in=None)
+    lost, _ = await claim(store, lease=0)
+    await store.recover(Recovery(["sandbox"], 100, LEASE_LOST))
+    current, _ = await claim(store)
+    answers = await asyncio.gather(
+        outcome(store, lost, message.id, Change.REFUSE), outcome(store, current, message.id, Change.ACCEPT)
+    )
+    assert list(answers) == [False, True]
+    changes = [row["change"] for row in await store.messages.timeline(message.id)]
+    assert changes == ["claim", "recover", "claim", "accept"]

@@ -29,6 +29,11 @@ class Upkept:
     matched: int
 
     @property
+    def full(self) -> bool:
+        """Whether there may be more of something."""
+        return max(self.recovered, self.lost, self.expired, self.unconfirmed, self.matched) >= AT_ONCE
+
+    @property
     def any(self) -> bool:
         """Whether it did anything."""
         return bool(self.recovered or self.lost or self.expired or self.unconfirmed or self.matched)
@@ -51,7 +56,7 @@ class Upkeep(Loop):
         done = await self.tidy()
         if done.any:
             logger.info("upkeep", action="upkeep", **{name: getattr(done, name) for name in Upkept.__slots__})
-        return INTERVAL
+        return 0 if done.full else INTERVAL
 
     async def tidy(self) -> Upkept:
         """Decide about everything whose time is over, in one commit."""

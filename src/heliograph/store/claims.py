@@ -228,7 +228,22 @@ class ClaimVerbs:
         return claimed
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
-        """Record outcomes; False for one whose claim is no longer its token's."""
+        """Record outcomes; False for one whose claim is no longer its token's.
+
+        A lost claim's outcome and the current one of the same message may come together: they go one after the other.
+        """
+        answers = [False] * len(items)
+        remaining = list(enumerate(items))
+        while remaining:
+            first = {item.message_id: index for index, item in reversed(remaining)}
+            recorded = await self._record(transaction, [items[index] for index in first.values()])
+            for message_id, index in first.items():
+                answers[index] = message_id in recorded
+            remaining = [(index, item) for index, item in remaining if first[item.message_id] != index]
+        return answers
+
+    async def _record(self, transaction: Transaction, items: Sequence[Outcome]) -> set[str]:
+        """Record outcomes of different messages; the messages of those that were recorded."""
         rows = await transaction.batch(RECORD, [_outcome_row(item) for item in sorted(items, key=_by_id)])
         recorded = {str(row["id"]) for row in rows}
         logged = [
@@ -240,7 +255,7 @@ class ClaimVerbs:
             await self._verbs.log(transaction, logged)
         # A receipt can overtake the answer that tells the id it speaks of.
         await self._receipts.match_given(transaction, [item.carrier_message_id for item in items])
-        return [item.message_id in recorded for item in items]
+        return recorded
 
     async def expire(self, transaction: Transaction, items: Sequence["Expiry"]) -> Sequence[tuple[int, int]]:
         """Let go of what waited too long: how many expired unsent, and how many may have been sent."""
