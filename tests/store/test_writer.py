@@ -67,6 +67,19 @@ async def test_stopping_writes_what_waits_and_takes_no_more(store: Store) -> Non
         await writer.run(verb, 4)
 
 
+async def test_a_task_cancelled_as_it_begins_a_transaction_leaves_none_open(store: Store) -> None:
+    async def begin() -> None:
+        async with store.engine.transaction():
+            pass
+
+    for _ in range(20):
+        task = asyncio.ensure_future(begin())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert await store.writer.run(Verb(), 1) == 2
+
+
 async def test_a_caller_that_went_away_does_not_disturb_the_others(store: Store) -> None:
     verb = Verb()
     gone = asyncio.ensure_future(store.writer.run(verb, 1))

@@ -9,13 +9,14 @@ import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import BigInteger, ColumnElement, bindparam, event, literal_column, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
@@ -93,7 +94,8 @@ class Engine(ABC):
         """Bring our clock to the database's, its test offset included."""
         if self.sandbox:
             rows = await self.fetch(select(test_clock.c.ahead))
-            self.clock.offset = rows[0]["ahead"] if rows else 0
+            # Forward only: this answer may be older than a move that was made meanwhile.
+            self.clock.offset = max(self.clock.offset, rows[0]["ahead"])
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -201,12 +203,13 @@ class SqliteEngine(Engine):
                     self._writer = await self.sqlalchemy.connect().start()
                 raw = await self._writer.get_raw_connection()
                 driver: Any = raw.driver_connection
-                await driver.execute("BEGIN IMMEDIATE")
                 try:
+                    await driver.execute("BEGIN IMMEDIATE")
                     yield Transaction(self, self._writer, driver)
                     await driver.execute("COMMIT")
                 except BaseException:
-                    if driver.in_transaction:
+                    # Queued behind what the thread still does for a cancelled task; with nothing begun it says so.
+                    with suppress(sqlite3.OperationalError):
                         await driver.execute("ROLLBACK")
                     raise
 
@@ -236,6 +239,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 UNREACHABLE = (
     OSError,
+    PoolTimeout,
     OperationalError,
     InterfaceError,
     asyncpg.InterfaceError,
