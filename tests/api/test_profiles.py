@@ -113,6 +113,8 @@ def test_an_unknown_profile_is_not_found(client: httpx.Client) -> None:
         ({"seconds": 1, "to": "2030-01-01T00:00:00Z"}, "10015"),
         ({"seconds": -1}, "10033"),
         ({"seconds": 1e12}, "10033"),
+        ({"seconds": 1e308}, "10033"),
+        ({"seconds": -1e308}, "10033"),
         ({"to": "2001-01-01T00:00:00Z"}, "10033"),
         ({"to": "tomorrow"}, "10015"),
         ({"seconds": "1"}, "10026"),

@@ -62,7 +62,9 @@ def _target(wanted: AdvanceRequest, now: Instant) -> Instant:
     if (wanted.seconds is None) == (wanted.to is None):
         raise Refusal(Code.BAD_REQUEST, "Give one of 'seconds' and 'to'.", "/")
     if wanted.seconds is not None:
-        target, pointer = Instant(now + round(wanted.seconds * SECOND)), "/seconds"
+        # Bounded before it is multiplied: a float near its largest becomes infinite.
+        seconds = max(-1.0, min(wanted.seconds, FARTHEST / SECOND + 1))
+        target, pointer = Instant(now + round(seconds * SECOND)), "/seconds"
     else:
         target, pointer = _moment(wanted.to or ""), "/to"
     if not now <= target <= now + FARTHEST:
