@@ -28,7 +28,7 @@ class _Ids:
 
 
 new_id = _Ids().new
-"""A new UUIDv7 of a moment; of one process, the later sorts after the earlier."""
+"""A new UUIDv7 of a moment; of one process and millisecond, the later sorts after the earlier."""
 
 
 def fraction() -> float:
