@@ -33,6 +33,7 @@ class Change(StrEnum):
     """What happened to a message."""
 
     CANCEL = "cancel"
+    OPT_OUT = "opt_out"
     EXPIRE = "expire"
     CLAIM = "claim"
     HAND_BACK = "hand_back"
@@ -48,6 +49,7 @@ class Change(StrEnum):
 
 MEANING: Mapping[Change, str] = {
     Change.CANCEL: "the caller changed their mind in time",
+    Change.OPT_OUT: "its recipient wrote STOP before it left",
     Change.EXPIRE: "it waited longer than `valid_until`",
     Change.CLAIM: "a dispatcher took it to hand it to a carrier",
     Change.HAND_BACK: "the dispatcher stopped before any byte left; it is due again",
@@ -63,8 +65,10 @@ MEANING: Mapping[Change, str] = {
 
 TABLE: Mapping[tuple[Status, Change], Status] = {
     (Status.SCHEDULED, Change.CANCEL): Status.CANCELLED,
+    (Status.SCHEDULED, Change.OPT_OUT): Status.CANCELLED,
     (Status.SCHEDULED, Change.EXPIRE): Status.EXPIRED,
     (Status.SCHEDULED, Change.CLAIM): Status.SENDING,
+    (Status.QUEUED, Change.OPT_OUT): Status.CANCELLED,
     (Status.QUEUED, Change.EXPIRE): Status.EXPIRED,
     (Status.QUEUED, Change.CLAIM): Status.SENDING,
     (Status.SENDING, Change.CLAIM): Status.SENDING,

@@ -30,9 +30,9 @@ metadata = MetaData(
 Id = Uuid(as_uuid=False).with_variant(String(36), "sqlite")
 Micros = BigInteger()
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every migration."""
-OLDEST_READER = 1
+OLDEST_READER = 2
 """The oldest `SCHEMA_VERSION` of a program that may still use a database migrated by this one."""
 
 schema_version = Table(
@@ -80,6 +80,7 @@ messaging_profiles = Table(
     Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("settings", Text, nullable=False, comment="JSON: ProfileSettings"),
+    Column("webhook_endpoint", String(32), comment="endpoint_id of its first webhook URL; null when it has none"),
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
 )
@@ -132,6 +133,7 @@ messages = Table(
     Column("carrier_message_id", Text),
     Column("errors", Text, comment="JSON: array of DeliveryError"),
     Column("facts", Text, nullable=False, comment="JSON: Facts"),
+    Column("answers", Id, comment="the inbound message that it answers by itself; such a reply passes an opt-out"),
 )
 Index(
     "ix_messages_due",
@@ -157,6 +159,14 @@ Index(
     messages.c.carrier,
     postgresql_where=text("carrier_message_id IS NOT NULL"),
     sqlite_where=text("carrier_message_id IS NOT NULL"),
+)
+
+Index(
+    "ix_messages_waiting_recipient",
+    messages.c.recipient,
+    messages.c.organization_id,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
 )
 
 message_events = Table(
@@ -220,4 +230,150 @@ sandbox_receipts = Table(
     Column("change", Text, nullable=False),
     Column("error", Text, comment="JSON: DeliveryError"),
     Column("due_at", Micros, nullable=False, index=True),
+)
+
+inbound_messages = Table(
+    "inbound_messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text),
+    Column("parts", Integer, nullable=False),
+    Column("received_at", Micros, nullable=False),
+    Column("carrier", Text, nullable=False),
+    Column("carrier_reference", Text, comment="the carrier's own id: what it hands over twice is kept once"),
+    Column("operation", Text, comment="autoresponse_type: STOP, START or HELP"),
+    Column("facts", Text, nullable=False, comment="JSON: InboundFacts"),
+)
+Index(
+    "uq_inbound_messages_carrier_reference",
+    inbound_messages.c.carrier,
+    inbound_messages.c.carrier_reference,
+    unique=True,
+    postgresql_where=text("carrier_reference IS NOT NULL"),
+    sqlite_where=text("carrier_reference IS NOT NULL"),
+)
+
+refused_inbound = Table(
+    "refused_inbound",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("carrier", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Micros, nullable=False),
+)
+
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, nullable=False),
+    Column("sender", Text, nullable=False, comment="our number that the person wrote to"),
+    Column("recipient", Text, nullable=False, comment="the person"),
+    Column("keyword", Text),
+    Column("created_at", Micros, nullable=False),
+    Column("ended_at", Micros, comment="when they opted in again; null while it holds"),
+)
+Index(
+    "uq_opt_outs_holding",
+    opt_outs.c.organization_id,
+    opt_outs.c.recipient,
+    opt_outs.c.profile_id,
+    opt_outs.c.sender,
+    unique=True,
+    postgresql_where=text("ended_at IS NULL"),
+    sqlite_where=text("ended_at IS NULL"),
+)
+
+autoresponses = Table(
+    "autoresponses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, ForeignKey("messaging_profiles.id"), nullable=False, index=True),
+    Column("op", Text, nullable=False),
+    Column("keywords", Text, nullable=False, comment="JSON: array of strings"),
+    Column("country_code", Text, nullable=False),
+    Column("resp_text", Text),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+)
+
+webhook_keys = Table(
+    "webhook_keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False, index=True),
+    Column("private_key", Text, nullable=False, comment="Ed25519 seed in base64"),
+    Column("secret", Text, nullable=False, comment="Standard Webhooks: whsec_ and base64"),
+    Column("created_at", Micros, nullable=False),
+    Column("signs_from", Micros, nullable=False),
+    Column("retires_at", Micros, comment="null until a rotation names its end"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("event_id", Id, nullable=False),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, nullable=False),
+    Column("message_id", Id, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("occurred_at", Micros, nullable=False),
+    Column("endpoint", String(32), nullable=False, comment="endpoint_id of the URL to be tried next"),
+    Column(
+        "due_at", Micros, comment="from when it may be claimed; the end of the lease while claimed; null at the end"
+    ),
+    Column("claim_token", Id),
+    Column("position", Integer, nullable=False, comment="which of its URLs is tried"),
+    Column("tries", Integer, nullable=False, comment="at that URL"),
+    Column("attempts", Integer, nullable=False),
+    Column("started_at", Micros),
+    Column("finished_at", Micros),
+    Column("replay_url", Text, comment="where a replay goes instead of the URLs of its message"),
+    Column("webhook", Text, comment="JSON: the event as it was first sent"),
+    Index("ix_webhook_deliveries_organization", "organization_id", "id"),
+)
+Index(
+    "ix_webhook_deliveries_due",
+    webhook_deliveries.c.endpoint,
+    webhook_deliveries.c.due_at,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("delivery_id", Id, nullable=False, index=True),
+    Column("delivered", Boolean, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("started_at", Micros, nullable=False),
+    Column("finished_at", Micros, nullable=False),
+    Column("errors", Text, nullable=False, comment="JSON: array of integers, 75xxx"),
+    Column("request_headers", Text, nullable=False, comment="JSON: array of pairs"),
+    Column("response_status", Integer),
+    Column("response_headers", Text, comment="JSON: array of pairs"),
+    Column("response_body", Text),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String(32), primary_key=True, comment="endpoint_id of the organisation and the URL"),
+    Column("organization_id", Id, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("paused_until", Micros),
+    Column("disabled_at", Micros),
+    Column("reason", Text),
 )
