@@ -46,6 +46,11 @@ def key_id() -> str:
     return secrets.token_hex(8)
 
 
+def seed() -> bytes:
+    """256 bits, in 32 bytes."""
+    return secrets.token_bytes(32)
+
+
 def secret() -> str:
     """256 bits, in 43 characters that need no quoting."""
     return secrets.token_urlsafe(32)

@@ -23,19 +23,24 @@ from heliograph.api.app import create_app
 from heliograph.api.auth import key_text, secret_hash
 from heliograph.api.context import ApiContext
 from heliograph.api.context import Sandbox as SandboxRoutes
+from heliograph.carriers.interface import Inbox
 from heliograph.carriers.sandbox import SandboxCarrier, SandboxOptions
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
+from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.dispatch.time_travel import TimeTravel
 from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.accounts import NumberPool, Organization, Profile, ProfileSettings, Sender
 from heliograph.domain.address import parse_sender
 from heliograph.domain.compose import Tables
+from heliograph.domain.delivery import Tries
+from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.numbers import NumberDirectory, parse_overrides
 from heliograph.domain.outcome import RepeatPolicy
 from heliograph.domain.pricing import parse_rates
 from heliograph.domain.schedule import ScheduleRules
 from heliograph.log import get_logger
+from heliograph.outgoing import OutgoingHttp, OutgoingOptions
 from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
@@ -43,6 +48,7 @@ from heliograph.store.engine import Engine, SqliteEngine, open_engine
 from heliograph.store.health import require_answer
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
 from heliograph.store.store import Store
+from heliograph.webhooks.sender import WebhookOptions, WebhookSender
 
 logger = get_logger("server")
 
@@ -87,7 +93,15 @@ def open_store(settings: Settings) -> Store:
         connect_timeout=database.connect_timeout / 1_000_000,
         sandbox=settings.sandbox.enabled,
     )
-    return Store(engine)
+    optional = {
+        EventType.SCHEDULED: settings.webhooks.scheduled_event,
+        EventType.CANCELLED: settings.webhooks.cancelled_event,
+    }
+    return Store(
+        engine,
+        optional_events=[event for event, wanted in optional.items() if wanted],
+        account_wide_opt_outs=settings.opt_outs.scope == "account",
+    )
 
 
 def load_tables(settings: Settings) -> Tables:
@@ -149,26 +163,32 @@ def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence
         retention=settings.retention.messages,
         max_body=settings.http.max_body_bytes,
     )
+    http = OutgoingHttp(_outgoing_options(settings))
+    webhooks = WebhookSender(store, http, _webhook_options(settings))
+    store.outbox.announced = webhooks.wake
     if not settings.sandbox.enabled:
         logger.warning("no carrier is configured: messages are taken, and none is sent", action="no_carrier")
-        return [Upkeep(store, [], policy)], context
+        return [http, webhooks, Upkeep(store, [], policy)], context
     carrier = SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings))
+    receptionist = Receptionist(store, tables, _reception_options(settings))
     dispatcher = Dispatcher(store, carrier, _dispatch_options(settings))
+    store.messages.released = dispatcher.wake
     upkeep = Upkeep(store, [carrier], policy)
-    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])
-    routes = SandboxRoutes(travel.advance)
-    return [_Receiving(carrier, store), dispatcher, upkeep], replace(context, released=dispatcher.wake, sandbox=routes)
+    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts, webhooks.settle])
+    routes = SandboxRoutes(travel.advance, carrier.send_from_handset)
+    services: Sequence[Service] = [http, webhooks, _Receiving(carrier, receptionist), dispatcher, upkeep]
+    return services, replace(context, released=dispatcher.wake, sandbox=routes)
 
 
 class _Receiving:
-    """The carrier as a service, its receipts kept by the store."""
+    """The carrier as a service, with the inbox that it hands over to."""
 
-    def __init__(self, carrier: SandboxCarrier, store: Store) -> None:
+    def __init__(self, carrier: SandboxCarrier, inbox: Inbox) -> None:
         self._carrier = carrier
-        self._store = store
+        self._inbox = inbox
 
     async def start(self) -> None:
-        await self._carrier.start(self._store.keep_receipt)
+        await self._carrier.start(self._inbox)
 
     async def stop(self) -> None:
         await self._carrier.stop()
@@ -332,6 +352,32 @@ def _dispatch_options(settings: Settings) -> DispatchOptions:
         drain_timeout=dispatch.drain_timeout,
         repeat_policy=RepeatPolicy(dispatch.repeat_policy),
     )
+
+
+def _outgoing_options(settings: Settings) -> OutgoingOptions:
+    """In the sandbox receivers run on the same machine, so its own addresses may be reached."""
+    outgoing = settings.outgoing
+    return OutgoingOptions(
+        allow=outgoing.allow, loopback=settings.sandbox.enabled, largest_answer=outgoing.largest_answer
+    )
+
+
+def _webhook_options(settings: Settings) -> WebhookOptions:
+    webhooks = settings.webhooks
+    return WebhookOptions(
+        timeout=webhooks.timeout,
+        timeout_v1=webhooks.timeout_v1,
+        tries=Tries(webhooks.tries, webhooks.retry_base, webhooks.retry_max),
+        window=webhooks.window,
+        endpoint_window=webhooks.endpoint_window,
+        lease=webhooks.lease,
+        poll_interval=webhooks.poll_interval,
+    )
+
+
+def _reception_options(settings: Settings) -> ReceptionOptions:
+    opt_outs = settings.opt_outs
+    return ReceptionOptions(settings.dispatch.validity, opt_outs.cancel_pending, opt_outs.replies)
 
 
 def _sandbox_options(settings: Settings) -> SandboxOptions:

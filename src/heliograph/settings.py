@@ -19,12 +19,15 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
 
 RepeatPolicy = Literal["never_twice", "rather_twice"]
+OptOutScope = Literal["profile", "account"]
+Network = IPv4Network | IPv6Network
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
 T = TypeVar("T")
@@ -176,6 +179,24 @@ def choice(options: tuple[T, ...]) -> Kind[T]:
     return Kind("one of " + ", ".join(_quoted(option) for option in options), read)
 
 
+def networks() -> Kind[tuple[Network, ...]]:
+    """Networks in CIDR notation, separated by commas, or as a list."""
+
+    def read(raw: object) -> tuple[Network, ...]:
+        listed = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(listed, list | tuple):
+            raise Unfit
+        try:
+            return tuple(ip_network(str(each).strip()) for each in listed if str(each).strip())
+        except ValueError:
+            raise Unfit from None
+
+    def show(value: tuple[Network, ...]) -> str:
+        return ",".join(str(each) for each in value)
+
+    return Kind('networks such as "10.1.0.0/16,fd00::/8"', read, show)
+
+
 def database_url() -> Kind[str]:
     """The address of a database, `postgres://` read as `postgresql://`. The password in it is never shown."""
     wanted = (
@@ -320,6 +341,57 @@ class Sandbox(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Webhooks(Section):
+    """How events are delivered. The defaults for tries and time are the provider's."""
+
+    rules = (
+        Rule("lease", "more than", "timeout"),
+        Rule("lease", "more than", "timeout_v1"),
+        Rule("retry_max", "at least", "retry_base"),
+    )
+
+    # Contract 3.6.
+    timeout: int = setting(2 * SECOND, duration(MILLISECOND, MINUTE), "How long one attempt may take.")
+    timeout_v1: int = setting(
+        5 * SECOND, duration(MILLISECOND, MINUTE), 'The same for profiles with `webhook_api_version` "1".'
+    )
+    tries: int = setting(3, whole(1, 100), "Attempts at each URL before the next URL is tried.")
+    retry_base: int = setting(SECOND, duration(MICROSECOND), "Wait after a first failed attempt; it then doubles.")
+    retry_max: int = setting(HOUR, duration(MICROSECOND), "Longest wait between two attempts.")
+    window: int = setting(128, whole(1, 10_000), "Attempts that one process makes at the same time.")
+    endpoint_window: int = setting(32, whole(1, 10_000), "How many of them go to one URL.")
+    lease: int = setting(30 * SECOND, duration(SECOND), "How long a claim holds before another process may try.")
+    poll_interval: int = setting(
+        200 * MILLISECOND,
+        duration(10 * MILLISECOND, 10 * SECOND),
+        "How often the database is asked when nothing is known to be due.",
+    )
+    scheduled_event: bool = setting(False, flag(), "Send `message.scheduled`, which the provider does not have.")
+    cancelled_event: bool = setting(False, flag(), "Send `message.cancelled`, which the provider does not have.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outgoing(Section):
+    """What may be reached from here over HTTP. Only public addresses are, and in the sandbox this machine's own."""
+
+    allow: tuple[Network, ...] = setting((), networks(), "Networks that may be reached though they are not public.")
+    largest_answer: int = setting(10 * KIB, size(0, MIB), "How much of an answer is read; the rest is not.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class OptOuts(Section):
+    """What STOP, START and HELP do."""
+
+    scope: OptOutScope = setting(
+        "profile", choice(get_args(OptOutScope)), "Whether STOP to one number counts for its profile or the account."
+    )
+    cancel_pending: bool = setting(
+        True, flag(), "Cancel at a STOP what waits for that person; otherwise it fails when it is due."
+    )
+    replies: bool = setting(True, flag(), "Answer these words by a message.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Numbers(Section):
     """What is known of telephone numbers, and what messages cost."""
 
@@ -352,6 +424,9 @@ class Settings:
     schedule: Schedule = field(default_factory=Schedule)
     dispatch: Dispatch = field(default_factory=Dispatch)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    webhooks: Webhooks = field(default_factory=Webhooks)
+    outgoing: Outgoing = field(default_factory=Outgoing)
+    opt_outs: OptOuts = field(default_factory=OptOuts)
     numbers: Numbers = field(default_factory=Numbers)
     log: Log = field(default_factory=Log)
     retention: Retention = field(default_factory=Retention)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from heliograph import randomness
-from heliograph.carriers.interface import Abilities, ReceiptInbox
+from heliograph.carriers.interface import Abilities, Inbox
 from heliograph.clock import Clock, SystemClock
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
 from heliograph.dispatch.upkeep import Upkeep
@@ -80,7 +80,7 @@ class Witness:
         await asyncio.sleep(0)
         return f"witness-{message.id}"
 
-    async def start(self, inbox: ReceiptInbox) -> None:
+    async def start(self, inbox: Inbox) -> None:
         """Nothing to connect."""
 
     async def stop(self) -> None:

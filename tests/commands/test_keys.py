@@ -1,7 +1,12 @@
 """`heliograph keys`."""
 
+import sqlite3
+from base64 import b64decode
+from contextlib import closing
+
 import pytest
 
+from heliograph.domain.instant import DAY, HOUR, parse
 from heliograph.testing.server_process import ServerProcess
 from tests.terminal import Terminal
 from tests.wire import NO_SUCH_ID, Caller
@@ -107,3 +112,95 @@ def test_two_keys_of_one_organisation_work_side_by_side(either_terminal: Termina
             assert new.read(message["id"])["id"] == message["id"]
             assert new.cancel(message["id"]).status == 200
             assert old.read(message["id"])["to"][0]["status"] == "cancelled"
+
+
+def test_the_key_of_webhooks_is_shown_and_stays(either_terminal: Terminal) -> None:
+    either_terminal.organization()
+    (key,) = either_terminal.json("keys", "webhook")
+    assert (key["organization"], key["signs_now"], key["signs_until"], key["retires"]) == ("Acme", True, None, None)
+    assert len(b64decode(key["public_key"], validate=True)) == 32
+    assert key["secret"].startswith("whsec_")
+    assert either_terminal.json("keys", "webhook") == [key]
+
+
+def test_the_keys_of_webhooks_are_for_people_in_columns(terminal: Terminal) -> None:
+    terminal.organization()
+    (key,) = terminal.json("keys", "webhook")
+    header, line = terminal.ok("keys", "webhook").splitlines()
+    assert header.split() == ["signs_now", "public_key", "secret", "signs_from", "signs_until", "retires"]
+    assert line.split() == ["yes", key["public_key"], key["secret"], key["signs_from"], "-", "-"]
+
+
+def test_each_organisation_has_webhook_keys_of_its_own(terminal: Terminal) -> None:
+    keys = []
+    for name in ("Acme", "Bolt"):
+        terminal.organization(name)
+        keys += terminal.json("keys", "webhook", "--organization", name)
+    assert [key["organization"] for key in keys] == ["Acme", "Bolt"]
+    assert len({key["public_key"] for key in keys}) == len({key["secret"] for key in keys}) == 2
+    refusal = terminal.refused("keys", "webhook")
+    assert refusal == "Name one of the organisations with --organization: Acme, Bolt."
+
+
+@pytest.mark.parametrize(("option", "overlap"), [((), DAY), (("--overlap", "1h"), HOUR)], ids=["default", "1h"])
+def test_a_new_webhook_key_is_shown_before_it_signs(
+    either_terminal: Terminal, option: tuple[str, ...], overlap: int
+) -> None:
+    either_terminal.organization()
+    (first,) = either_terminal.json("keys", "webhook")
+    old, new = either_terminal.json("keys", "rotate-webhook", *option)
+    assert (old["public_key"], old["signs_now"], new["signs_now"]) == (first["public_key"], True, False)
+    assert old["signs_until"] == new["signs_from"]
+    assert parse(old["retires"]) - parse(new["signs_from"]) == overlap
+    assert either_terminal.json("keys", "webhook") == [old, new]
+
+
+def test_a_rotation_says_what_is_to_be_done(terminal: Terminal) -> None:
+    terminal.organization()
+    terminal.ok("keys", "webhook")
+    said = terminal.run("keys", "rotate-webhook").err
+    old, new = terminal.json("keys", "webhook")
+    told = f"Give the new key to every receiver before {new['signs_from']}. The old one retires at {old['retires']}.\n"
+    assert said == told
+
+
+def test_a_compromised_webhook_key_is_replaced_even_while_a_rotation_is_under_way(either_terminal: Terminal) -> None:
+    either_terminal.organization()
+    either_terminal.ok("keys", "webhook")
+    known = {key["public_key"] for key in either_terminal.json("keys", "rotate-webhook")}
+    ran = either_terminal.run("keys", "rotate-webhook", "--overlap", "0")
+    assert ran.err == "The new key signs from now on, and no other is trusted: give it to every receiver.\n"
+    (key,) = either_terminal.json("keys", "webhook")
+    assert key["public_key"] in ran.out
+    assert key["signs_now"]
+    assert key["public_key"] not in known
+
+
+def test_a_second_rotation_is_refused_until_the_first_is_over(terminal: Terminal) -> None:
+    terminal.organization()
+    terminal.ok("keys", "webhook")
+    old, new = terminal.json("keys", "rotate-webhook")
+    refusal = terminal.refused("keys", "rotate-webhook")
+    assert refusal.startswith(f"A rotation of Acme ends at {old['retires']}: wait, or give --overlap 0,")
+    assert terminal.json("keys", "webhook") == [old, new]
+
+
+@pytest.mark.parametrize("overlap", ["soon", "31d", "2592001", "-1h", ""])
+def test_an_overlap_that_is_none_is_a_wrong_argument(terminal: Terminal, overlap: str) -> None:
+    terminal.organization()
+    complaint = terminal.misused("keys", "rotate-webhook", f"--overlap={overlap}")
+    assert complaint.startswith(f'argument --overlap: got "{overlap}", wanted a duration')
+
+
+def test_the_private_half_of_a_webhook_key_is_never_shown(terminal: Terminal) -> None:
+    terminal.organization()
+    ran = [terminal.run("keys", *command) for command in (["webhook"], ["rotate-webhook"], ["webhook", "--json"])]
+    private = private_keys(terminal)
+    assert len(private) == 2
+    assert not [each for each in private for shown in ran if each in shown.out + shown.err]
+
+
+def private_keys(terminal: Terminal) -> list[str]:
+    """What is in the database and nowhere else."""
+    with closing(sqlite3.connect(terminal.database_url.removeprefix("sqlite:///"))) as connection:
+        return [row[0] for row in connection.execute("SELECT private_key FROM webhook_keys")]

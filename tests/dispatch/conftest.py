@@ -7,10 +7,13 @@ import pytest
 
 from heliograph.carriers.sandbox import SandboxCarrier, SandboxOptions
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
+from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.dispatch.time_travel import TimeTravel
 from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.outcome import RepeatPolicy
+from heliograph.server import load_tables
+from heliograph.settings import Settings
 from heliograph.store.engine import open_engine
 from heliograph.store.store import Store
 
@@ -24,6 +27,7 @@ OPTIONS = DispatchOptions(
     drain_timeout=10 * SECOND,
     repeat_policy=RepeatPolicy.NEVER_TWICE,
 )
+TABLES = load_tables(Settings())
 SANDBOX = SandboxOptions(receipt_delay=SECOND, slow_delay=30 * SECOND, answer_delay=0, repeatable=False)
 
 
@@ -60,7 +64,7 @@ def build(store: Store) -> Build:
 
     def make(*, repeatable: bool = False, policy: RepeatPolicy = RepeatPolicy.NEVER_TWICE, **options: int) -> House:
         carrier = SandboxCarrier(store.sandbox, store.clock, replace(SANDBOX, repeatable=repeatable))
-        carrier.inbox = store.keep_receipt
+        carrier.inbox = Receptionist(store, TABLES, ReceptionOptions(HOUR, cancel_pending=True, replies=True))
         dispatcher = Dispatcher(store, carrier, replace(OPTIONS, repeat_policy=policy, **options))
         upkeep = Upkeep(store, [carrier], policy)
         travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])

@@ -2,14 +2,21 @@
 
 import json
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heliograph.clock import SystemClock
+from heliograph.domain.ids import OrganizationId
+from heliograph.domain.instant import SECOND
+from heliograph.domain.signing_keys import keys_at
 from heliograph.server import SANDBOX_NUMBERS
 from heliograph.settings import clean_environment
+from heliograph.store.webhook_keys import new_key
+from heliograph.webhooks.signing import public_key, signed_headers
 from tests.sdk.conftest import Service
 from tests.wire import ALPHANUMERIC, LONG_CODE, MESSAGE, NO_SUCH_ID, SHORT_CODE, TO
 
@@ -21,21 +28,22 @@ Run = Callable[[str, object], str]
 def run(node: str, service: Service) -> Run:
     """Runs a program with one argument, text or JSON; gives what it printed."""
     where = {"TELNYX_BASE_URL": service.base_url, "TELNYX_API_KEY": service.api_key}
+    return lambda program, argument: run_program(node, where, program, argument)
 
-    def run(program: str, argument: object) -> str:
-        given = argument if isinstance(argument, str) else json.dumps(argument)
-        done = subprocess.run(
-            [node, PROGRAMS / program, given],
-            env=clean_environment() | where,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
-    return run
+def run_program(node: str, where: dict[str, str], program: str, argument: object) -> str:
+    """What a program printed that must succeed; `where` are variables of its environment."""
+    given = argument if isinstance(argument, str) else json.dumps(argument)
+    done = subprocess.run(
+        [node, PROGRAMS / program, given],
+        env=clean_environment() | where,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_the_snippet_of_the_cancel_page_cancels(run: Run, service: Service) -> None:
@@ -95,3 +103,30 @@ def test_a_refusal_is_the_error_class_of_its_status(run: Run, service: Service) 
         "unprocessable": [["UnprocessableEntityError"], 422, "10017", "/messaging_profile_id"],
         "rateLimit": [["RateLimitError"], 429, "40318", None],
     }
+
+
+def test_our_webhooks_are_accepted_and_forged_ones_are_not(node: str) -> None:
+    clock = SystemClock()
+    key, other = (new_key(OrganizationId(NO_SUCH_ID), clock.now()) for _ in range(2))
+    body = '{"data":{"payload":{"text":"Grüße, 👋🏽 мир \u2028"}}, "meta":{"attempt":1}}'.encode()
+
+    def arrived(body: bytes, signed: bytes, public: str, late: int = 0) -> dict[str, object]:
+        headers = signed_headers(keys_at([key], clock.now()), NO_SUCH_ID, clock.now() // SECOND - late, signed)
+        return {"body": b64encode(body).decode(), "headers": headers, "key": public}
+
+    ours = public_key(key)
+    webhooks = {
+        "as sent": arrived(body, body, ours),
+        "changed": arrived(body + b" ", body, ours),
+        "another key": arrived(body, body, public_key(other)),
+        "old": arrived(body, body, ours, late=330),
+    }
+    seen = json.loads(run_program(node, {}, "webhooks.mjs", webhooks))
+    objections = {name: {text and text.partition(": ")[0] for text in each.values()} for name, each in seen.items()}
+    assert objections == {
+        "as sent": {None},
+        "changed": {"Signature verification failed"},
+        "another key": {"Signature verification failed"},
+        "old": {"Webhook timestamp too old or too new"},
+    }
+    assert {len(each) for each in seen.values()} == {3}

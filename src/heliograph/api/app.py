@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from heliograph.api import messages, profiles, sandbox
+from heliograph.api import autoresponses, messages, opt_outs, profiles, sandbox, webhook_deliveries
 from heliograph.api.body import TooLarge
 from heliograph.api.context import ApiContext
 from heliograph.api.problems import DO_NOT_RETRY, problem
@@ -47,8 +47,19 @@ RESOURCES: Mapping[str, Methods] = {
     "/messages/group/{message_id}": {"GET": messages.retrieve_group},
     "/messages/{id}": {"GET": messages.retrieve, "DELETE": messages.cancel},
     "/messages/{id}/timeline": {"GET": messages.timeline},
+    "/webhook_deliveries": {"GET": webhook_deliveries.index},
+    "/webhook_deliveries/replay": {"POST": webhook_deliveries.replay_since},
+    "/webhook_deliveries/{id}": {"GET": webhook_deliveries.retrieve},
+    "/webhook_deliveries/{id}/replay": {"POST": webhook_deliveries.replay},
     "/messaging_profiles": {"POST": profiles.create, "GET": profiles.index},
     "/messaging_profiles/{id}": {"GET": profiles.retrieve},
+    "/messaging_profiles/{profile_id}/autoresp_configs": {"GET": autoresponses.index, "POST": autoresponses.create},
+    "/messaging_profiles/{profile_id}/autoresp_configs/{autoresp_cfg_id}": {
+        "GET": autoresponses.retrieve,
+        "PUT": autoresponses.replace,
+        "DELETE": autoresponses.delete,
+    },
+    "/messaging_optouts": {"GET": opt_outs.index},
 }
 """What is served under `/v2` and, as the same, without it."""
 
@@ -57,6 +68,7 @@ SANDBOX: Mapping[str, Methods] = {
     "/sandbox/clock/advance": {"POST": sandbox.advance},
     "/sandbox/handsets": {"GET": sandbox.handsets},
     "/sandbox/handsets/{number}": {"GET": sandbox.handset},
+    "/sandbox/handsets/{number}/messages": {"GET": sandbox.handset, "POST": sandbox.write},
 }
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 from heliograph.api.auth import Caller, authenticate
 from heliograph.domain.compose import Tables
 from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.handset import HandsetSend
+from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import Instant
 from heliograph.domain.schedule import ScheduleRules
 from heliograph.store.store import Store
@@ -27,6 +29,8 @@ class Sandbox:
 
     advance: Callable[[Instant], Awaitable[None]]
     """Move the test clock to a moment, and return when everything due until then was done in order."""
+    write: Callable[[HandsetSend], Awaitable[InboundMessage]]
+    """Send a message from a handset. Raises `NotOurs`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,20 @@ from heliograph.api.shapes import (
     cancelled_body,
     encode,
     lateness_ms,
-    message_body,
     to_command,
 )
+from heliograph.bodies import InboundBody, MessageBody, inbound_body, message_body
 from heliograph.domain import routing
 from heliograph.domain.accounts import Profile, Sender
 from heliograph.domain.address import AddressKind
 from heliograph.domain.compose import Draft, Form, compose, draft
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import MessageId, OrganizationId, canonical_uuid
-from heliograph.domain.instant import duration_text, to_text
+from heliograph.domain.inbound import InboundMessage
+from heliograph.domain.instant import Instant, duration_text, to_text
 from heliograph.domain.lifecycle import FINAL, Status
 from heliograph.domain.message import Message
+from heliograph.domain.outcome import opted_out_detail
 from heliograph.domain.schedule import ScheduleRules, check_send_at
 from heliograph.store.accounts import AccountLookup
 from heliograph.store.messages import Acceptance, Accepted, Cancellation
@@ -50,29 +52,32 @@ async def send(context: ApiContext, request: Request, form: Form) -> Response:
 
 
 async def retrieve(context: ApiContext, request: Request) -> Response:
-    """`GET /messages/{id}`; a group's id answers with all its recipients."""
+    """`GET /messages/{id}`: one that was sent or one that came in; a group's id answers with all its recipients."""
 
-    async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
-        message = await _find(context, caller, request.path_params["id"], epoch)
-        if message.group_id == message.id:
-            return await context.store.messages.group(caller.organization_id, message.group_id)
-        return [message]
+    async def attempt(caller: Caller, epoch: int) -> MessageBody | InboundBody:
+        found = await _find_any(context, caller, request.path_params["id"], epoch)
+        if isinstance(found, InboundMessage):
+            return inbound_body(found)
+        if found.group_id == found.id:
+            return message_body(await context.store.messages.group(caller.organization_id, found.group_id))
+        return message_body([found])
 
-    messages = await context.as_caller(request.headers.get("authorization"), attempt)
-    return _json(Data(message_body(messages)))
+    return _json(Data(await context.as_caller(request.headers.get("authorization"), attempt)))
 
 
 async def timeline(context: ApiContext, request: Request) -> Response:
     """`GET /messages/{id}/timeline`, an extension: what happened to a message, and how late it left."""
 
-    async def attempt(caller: Caller, epoch: int) -> Message:
-        return await _find(context, caller, request.path_params["id"], epoch)
+    async def attempt(caller: Caller, epoch: int) -> Message | InboundMessage:
+        return await _find_any(context, caller, request.path_params["id"], epoch)
 
     message = await context.as_caller(request.headers.get("authorization"), attempt)
     rows = await context.store.messages.timeline(message.id)
     events = [
         EventBody(str(row["id"]), row["change"], row["status"], to_text(row["at"]), row["detail"]) for row in rows
     ]
+    if isinstance(message, InboundMessage):
+        return _json(Data(events))
     left_at = None if message.left_at is None else to_text(message.left_at)
     return _json(Data(events, {"left_at": left_at, "lateness_ms": lateness_ms(message)}))
 
@@ -133,6 +138,10 @@ async def _accept(context: ApiContext, acceptance: Acceptance) -> None:
     if answer is Accepted.FULL:
         detail = f"{acceptance.max_pending:,} messages are scheduled, which is the limit: cancel some, or wait."
         raise Refusal(Code.QUEUE_FULL, detail, meta={"max_pending": acceptance.max_pending})
+    if answer is Accepted.OPTED_OUT:
+        unwanted = await context.store.messages.unwanted(acceptance.messages)
+        who = " and ".join(unwanted) or "the recipient"
+        raise Refusal(Code.OPTED_OUT, opted_out_detail(acceptance.messages[0].sender, who), "/to")
     if acceptance.messages[0].send_at is None:
         context.released()
 
@@ -176,11 +185,27 @@ async def _find(context: ApiContext, caller: Caller, text: str, epoch: int) -> M
     message, current = await context.store.messages.find(caller.organization_id, message_id)
     if current != epoch:
         raise StaleAccounts
-    if message is None:
-        raise _unknown(message_id)
-    if message.status in FINAL and message.received_at < context.store.clock.now() - context.retention:
+    if message is None or (message.status in FINAL and _is_too_old(context, message.received_at)):
         raise _unknown(message_id)
     return message
+
+
+async def _find_any(context: ApiContext, caller: Caller, text: str, epoch: int) -> Message | InboundMessage:
+    """The same for a message that was sent or came in."""
+    message_id = _message_id(text)
+    try:
+        return await _find(context, caller, text, epoch)
+    except Refusal:
+        inbound, current = await context.store.inbound.find(caller.organization_id, message_id)
+        if current != epoch:
+            raise StaleAccounts from None
+        if inbound is None or _is_too_old(context, inbound.received_at):
+            raise
+        return inbound
+
+
+def _is_too_old(context: ApiContext, received_at: Instant) -> bool:
+    return received_at < context.store.clock.now() - context.retention
 
 
 def _message_id(text: str) -> MessageId:

@@ -8,6 +8,8 @@ from msgspec import Struct
 from starlette.datastructures import QueryParams
 
 from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.instant import MILLISECOND, Instant, TimeWithoutZone, UnreadableTime, parse
+from heliograph.store.between import Between
 
 DEFAULT_SIZE = 20
 LARGEST_SIZE = 250
@@ -62,6 +64,37 @@ def read_filters(query: QueryParams, known: Mapping[str, frozenset[str]]) -> dic
             raise Refusal(Code.INVALID_FILTER, "A filter cannot hold the character U+0000.", parameter=parameter)
         found[name, operator] = value
     return found
+
+
+def read_between(query: QueryParams, name: str) -> Between:
+    """`name[gte]` and `name[lte]`, times with a zone; raises a `Refusal` for another operator or an unreadable time.
+
+    We tell times in milliseconds, so `lte` reaches to the end of its millisecond: what was told is found again.
+    """
+    bounds: dict[str, Instant] = {}
+    for parameter, value in query.multi_items():
+        if parameter != name and not parameter.startswith(f"{name}["):
+            continue
+        operator = parameter.removeprefix(name)
+        if operator not in {"[gte]", "[lte]"}:
+            raise Refusal(Code.INVALID_FILTER, f"There is no filter '{parameter[:64]}' here.", parameter=parameter[:64])
+        bounds[operator] = _time(parameter, value)
+    last = bounds.get("[lte]")
+    until = None if last is None else Instant(last - last % MILLISECOND + MILLISECOND - 1)
+    return Between(bounds.get("[gte]"), until)
+
+
+def _time(parameter: str, value: str) -> Instant:
+    example = "2026-11-23T10:00:00Z"
+    try:
+        return parse(value)
+    except TimeWithoutZone:
+        detail = f"'{parameter}' must say its zone, as in {example}; got '{value[:48]}'."
+    except UnreadableTime:
+        # An unescaped plus arrives as a space.
+        hint = " Write '+' as %2B." if " " in value else ""
+        detail = f"'{parameter}' must be an ISO 8601 date and time such as {example}, got '{value[:48]}'.{hint}"
+    raise Refusal(Code.BAD_REQUEST, detail, parameter=parameter)
 
 
 def _whole(query: QueryParams, parameter: str, default: int, largest: int) -> int:

@@ -32,6 +32,7 @@ STATUSES: Mapping[Code, int] = {
     Code.RESOURCE_LOCKED: 403,
     Code.SERVICE_UNAVAILABLE: 503,
     Code.KEY_REVOKED: 401,
+    Code.OPTED_OUT: 409,
     Code.UNSUPPORTED_TYPE: 400,
     Code.TOO_LARGE: 400,
     Code.CONTENT_MIX: 400,
@@ -65,4 +66,7 @@ def problem(refusal: Refusal, *, status: int | None = None, headers: Mapping[str
         error["source"] = {"parameter": refusal.parameter}
     error["meta"] = {"url": HELP_URL + refusal.code, **refusal.meta}
     body = msgspec.json.format(msgspec.json.encode({"errors": [error]}), indent=2)
+    if refusal.code is Code.OPTED_OUT:
+        # The SDKs repeat a 409 by themselves, and this one stays.
+        headers = DO_NOT_RETRY
     return Response(body, status or STATUSES[refusal.code], headers, media_type=JSON)

@@ -11,7 +11,12 @@ from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, arrival_body, encode
+from heliograph.bodies import inbound_body
+from heliograph.domain.address import BadAddress, parse_destination
+from heliograph.domain.compose import MAX_MEDIA, check_url
 from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.handset import HandsetSend
+from heliograph.domain.inbound import NotOurs
 from heliograph.domain.instant import DAY, SECOND, Instant, TimeWithoutZone, UnreadableTime, parse, to_text
 
 FARTHEST = 3_660 * DAY
@@ -27,7 +32,17 @@ class AdvanceRequest(Struct, kw_only=True):
     to: str | None = None
 
 
+class WriteRequest(Struct, kw_only=True):
+    """The body of `POST /sandbox/handsets/{number}/messages`."""
+
+    to: str | None = None
+    text: str | None = None
+    subject: str | None = None
+    media_urls: list[str] | None = None
+
+
 DECODER = msgspec.json.Decoder(AdvanceRequest)
+WRITE_DECODER = msgspec.json.Decoder(WriteRequest)
 
 
 async def clock(context: ApiContext, _request: Request) -> Response:
@@ -56,6 +71,45 @@ async def handset(context: ApiContext, request: Request) -> Response:
     # PostgreSQL holds no NUL, so nothing has arrived at such a number.
     arrivals = [] if "\0" in number else await context.store.sandbox.handset(number)
     return _json(Data([arrival_body(each) for each in arrivals]))
+
+
+async def write(context: ApiContext, request: Request) -> Response:
+    """`POST /sandbox/handsets/{number}/messages`: somebody writes to one of the service's numbers."""
+    assert context.sandbox is not None  # noqa: S101 - the route exists only with it
+    wanted = await JsonBody(request, WRITE_DECODER, context.max_body).read()
+    message = _written(request.path_params["number"], wanted)
+    try:
+        kept = await context.sandbox.write(message)
+    except NotOurs as error:
+        raise Refusal(Code.INVALID_TO, f"{error} The refusal is on record.", "/to") from None
+    return _json(Data(inbound_body(kept)))
+
+
+def _written(number: str, wanted: WriteRequest) -> HandsetSend:
+    handset = _address(number, "/number")
+    if not wanted.to:
+        raise Refusal(Code.MISSING_PARAMETER, "The 'to' parameter is required and cannot be blank.", "/to")
+    to = _address(wanted.to, "/to")
+    if handset == to:
+        raise Refusal(Code.INVALID_TO, f"Source and destination are identical: {to}.", "/to")
+    if not (wanted.text or wanted.media_urls):
+        raise Refusal(Code.NO_CONTENT, "Give 'text', 'media_urls' or both.", "/text")
+    for name in ("text", "subject"):
+        if "\0" in (getattr(wanted, name) or ""):
+            raise Refusal(Code.BAD_REQUEST, "The character U+0000 cannot be sent.", f"/{name}")
+    urls = wanted.media_urls or []
+    if len(urls) > MAX_MEDIA:
+        raise Refusal(Code.INVALID_MMS, f"At most {MAX_MEDIA} media URLs, got {len(urls)}.", "/media_urls")
+    for index, url in enumerate(urls):
+        check_url(url, f"/media_urls/{index}")
+    return HandsetSend(handset, to, wanted.text, wanted.subject, urls)
+
+
+def _address(text: str, pointer: str) -> str:
+    try:
+        return parse_destination(text).text
+    except BadAddress as error:
+        raise Refusal(Code.INVALID_TO, str(error), pointer) from None
 
 
 def _target(wanted: AdvanceRequest, now: Instant) -> Instant:

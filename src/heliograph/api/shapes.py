@@ -1,20 +1,20 @@
-"""Bodies on the wire: what callers send, what they are answered. Field order is the provider's (Contract 4.7).
+"""Bodies of the API alone: what callers send, what they are answered. Field order is the provider's (Contract 4.7).
 
-A shape, a domain object and a row are three things; the functions here turn one into another.
+A shape, a domain object and a row are three things; the functions here turn one into another. What webhooks show as
+well is in `bodies.py`.
 """
 
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, field
 
+from heliograph.bodies import FromBody, NoCost, ToBody, from_body, time_text, to_body
 from heliograph.domain.compose import Form, SendCommand
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.handset import HandsetMessage
-from heliograph.domain.instant import MILLISECOND, Instant, to_text
-from heliograph.domain.lifecycle import Status
-from heliograph.domain.message import DeliveryError, Media, Message, MessageType
-from heliograph.domain.pricing import amount_text
+from heliograph.domain.instant import MILLISECOND, to_text
+from heliograph.domain.message import DeliveryError, Media, Message
 
 
 class SendRequest(Struct, kw_only=True):
@@ -33,73 +33,6 @@ class SendRequest(Struct, kw_only=True):
     auto_detect: bool | None = None
     encoding: str | None = None
     send_at: str | None = None
-
-
-class FromBody(Struct):
-    phone_number: str
-    carrier: str
-    line_type: str
-
-
-class ToBody(Struct):
-    phone_number: str
-    status: str
-    carrier: str
-    line_type: str
-
-
-class Money(Struct):
-    amount: str
-    currency: str
-
-
-class NoCost(Struct):
-    """The cost of a cancelled message, exactly as the cancel page has it."""
-
-    amount: int = 0
-    currency: None = None
-
-
-class CostBreakdown(Struct):
-    carrier_fee: Money
-    rate: Money
-
-
-class MessageBody(Struct, kw_only=True):
-    """A message as sending and reading answer it."""
-
-    record_type: str = "message"
-    direction: str = "outbound"
-    id: str
-    type: str
-    organization_id: str
-    messaging_profile_id: str
-    sender: FromBody = field(name="from")
-    to: list[ToBody]
-    cc: list[str] = []
-    text: str
-    subject: str | UnsetType | None = UNSET
-    media: Sequence[Media]
-    webhook_url: str | None
-    webhook_failover_url: str | None
-    encoding: str
-    parts: int
-    tags: Sequence[str]
-    cost: Money | NoCost | None
-    tcr_campaign_id: str | None
-    tcr_campaign_billable: bool
-    tcr_campaign_registered: str | None
-    received_at: str
-    sent_at: str | None
-    completed_at: str | None
-    valid_until: str | None
-    errors: Sequence[DeliveryError]
-    cost_breakdown: CostBreakdown | None
-    num_chars: int
-    smart_encoding_applied: bool
-    wait_seconds: float = 0.0
-    send_at: str | UnsetType = UNSET
-    group_message_id: str | UnsetType = UNSET
 
 
 class CancelledBody(Struct, kw_only=True):
@@ -131,7 +64,7 @@ class CancelledBody(Struct, kw_only=True):
     sent_at: None = None
     completed_at: None = None
     valid_until: None = None
-    errors: Sequence[DeliveryError] = ()
+    errors: Sequence[DeliveryError]
     num_chars: int
     smart_encoding_applied: bool
     send_at: str | None
@@ -193,44 +126,6 @@ def to_command(form: Form, request: SendRequest) -> SendCommand:
     )
 
 
-def message_body(messages: Sequence[Message]) -> MessageBody:
-    """One message; or the messages of a group as one, with a recipient each."""
-    first = messages[0]
-    facts = first.facts
-    cost, breakdown = _cost(messages)
-    return MessageBody(
-        id=first.id,
-        type=first.type,
-        organization_id=first.organization_id,
-        messaging_profile_id=first.profile_id,
-        sender=_from(first),
-        to=[_to(each) for each in messages],
-        text=first.text or "",
-        subject=facts.subject if facts.subject is not None or first.type is MessageType.MMS else UNSET,
-        media=facts.media,
-        # Unset, they are empty texts here (Contract 3.7, captures) and null on the cancel page.
-        webhook_url=facts.webhook_url or "",
-        webhook_failover_url=facts.webhook_failover_url or "",
-        encoding=facts.encoding,
-        parts=first.parts,
-        tags=facts.tags,
-        cost=cost,
-        tcr_campaign_id=facts.campaign_id,
-        tcr_campaign_billable=facts.campaign_billable,
-        tcr_campaign_registered=facts.campaign_registered,
-        received_at=to_text(first.received_at),
-        sent_at=_time(first.sent_at),
-        completed_at=_time(first.completed_at),
-        valid_until=to_text(first.valid_until) if first.status is Status.QUEUED else None,
-        errors=[error for each in messages for error in each.errors],
-        cost_breakdown=breakdown,
-        num_chars=facts.num_chars,
-        smart_encoding_applied=facts.smart_encoding_applied,
-        send_at=UNSET if first.send_at is None else to_text(first.send_at),
-        group_message_id=UNSET if first.group_id is None else first.group_id,
-    )
-
-
 def cancelled_body(message: Message) -> CancelledBody:
     """The answer to DELETE; the same however often it is asked."""
     facts = message.facts
@@ -239,8 +134,8 @@ def cancelled_body(message: Message) -> CancelledBody:
         type=message.type,
         messaging_profile_id=message.profile_id,
         organization_id=message.organization_id,
-        sender=_from(message),
-        to=[_to(message)],
+        sender=from_body(message),
+        to=[to_body(message)],
         text=message.text or "",
         subject=facts.subject,
         media=facts.media,
@@ -254,9 +149,10 @@ def cancelled_body(message: Message) -> CancelledBody:
         tcr_campaign_billable=facts.campaign_billable,
         tcr_campaign_registered=facts.campaign_registered,
         received_at=to_text(message.received_at),
+        errors=message.errors,
         num_chars=facts.num_chars,
         smart_encoding_applied=facts.smart_encoding_applied,
-        send_at=_time(message.send_at),
+        send_at=time_text(message.send_at),
     )
 
 
@@ -279,34 +175,6 @@ def arrival_body(arrival: HandsetMessage) -> ArrivalBody:
 def lateness_ms(message: Message) -> float | None:
     """How long after its time a message left, in milliseconds (promise P4)."""
     return None if message.lateness is None else message.lateness / MILLISECOND
-
-
-def _from(message: Message) -> FromBody:
-    return FromBody(message.sender, message.facts.from_carrier, message.facts.from_line_type)
-
-
-def _to(message: Message) -> ToBody:
-    return ToBody(message.recipient, message.status, message.facts.to_carrier, message.facts.to_line_type)
-
-
-def _time(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)
-
-
-def _cost(messages: Sequence[Message]) -> tuple[Money | NoCost | None, CostBreakdown | None]:
-    """What is charged: nothing before the release, nothing for what was cancelled or expired (Contract 9, 2.5)."""
-    status = messages[0].status
-    if status is Status.SCHEDULED:
-        return None, None
-    if status is Status.CANCELLED:
-        return NoCost(), None
-    currency = messages[0].facts.currency
-    rate = sum(each.rate for each in messages if each.charged)
-    fee = sum(each.carrier_fee for each in messages if each.charged)
-    if not any(each.charged for each in messages):
-        return Money(amount_text(0, 4), currency), None
-    breakdown = CostBreakdown(Money(amount_text(fee, 5), currency), Money(amount_text(rate, 5), currency))
-    return Money(amount_text(rate + fee, 4), currency), breakdown
 
 
 encode = msgspec.json.Encoder().encode

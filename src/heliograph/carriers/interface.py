@@ -10,10 +10,10 @@ Policy, such as whether to try again, is not the carrier's: it lives in `domain.
         OutcomeUnknown      the bytes left, or may have; whether it was taken is not known
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from heliograph.domain.inbound import Arrival, InboundMessage
 from heliograph.domain.message import DeliveryError, Message
 from heliograph.domain.receipt import Receipt
 
@@ -52,8 +52,14 @@ class Abilities:
     mms: bool
 
 
-ReceiptInbox = Callable[[Receipt], Awaitable[None]]
-"""Takes a receipt; returns once it is kept, so that a carrier acknowledges nothing that could be lost."""
+class Inbox(Protocol):
+    """Takes what a carrier hands over, and returns once it is kept: what is acknowledged cannot be lost."""
+
+    async def receipt(self, receipt: Receipt) -> None:
+        """A receipt for a message that the carrier was given."""
+
+    async def message(self, arrival: Arrival) -> InboundMessage:
+        """A message for one of our numbers. Raises `NotOurs`, which is on record then."""
 
 
 class Carrier(Protocol):
@@ -65,8 +71,8 @@ class Carrier(Protocol):
     async def submit(self, message: Message) -> str:
         """Give a message to the carrier; its id there. Raises a `CarrierFailure`."""
 
-    async def start(self, inbox: ReceiptInbox) -> None:
-        """Connect, and hand receipts to `inbox` from now on."""
+    async def start(self, inbox: Inbox) -> None:
+        """Connect, and hand receipts and messages to `inbox` from now on."""
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -18,17 +18,18 @@ import msgspec
 from heliograph import randomness
 from heliograph.carriers.interface import (
     Abilities,
+    Inbox,
     OutcomeUnknown,
-    ReceiptInbox,
     Refused,
     Throttled,
 )
 from heliograph.clock import Clock
 from heliograph.domain.errors import Code
-from heliograph.domain.handset import ComingReceipt, HandsetMessage, Submission
+from heliograph.domain.handset import ComingReceipt, HandsetMessage, HandsetSend, Submission
+from heliograph.domain.inbound import Arrival, InboundMessage, NotOurs
 from heliograph.domain.instant import SECOND, Instant
 from heliograph.domain.lifecycle import Change
-from heliograph.domain.message import DeliveryError, Message, MessageType
+from heliograph.domain.message import DeliveryError, Media, Message, MessageType
 from heliograph.domain.outcome import delivery_error
 from heliograph.domain.receipt import Receipt
 from heliograph.domain.text import Encoded, split
@@ -138,12 +139,12 @@ class SandboxCarrier(Loop):
         self._book = book
         self._clock = clock
         self._options = options
-        self.inbox: ReceiptInbox | None = None
+        self.inbox: Inbox | None = None
         self._next_at = NEVER
         self._record = _Record(options.record_file) if options.record_file else None
 
-    async def start(self, inbox: ReceiptInbox | None = None) -> None:
-        """Hand receipts to `inbox` as they fall due."""
+    async def start(self, inbox: Inbox | None = None) -> None:
+        """Hand receipts to `inbox` as they fall due, and messages as handsets send them."""
         self.inbox = inbox or self.inbox
         await super().start()
 
@@ -175,6 +176,20 @@ class SandboxCarrier(Loop):
             raise OutcomeUnknown(delivery_error(Code.OUTCOME_UNKNOWN, detail))
         return carrier_message_id
 
+    async def send_from_handset(self, message: HandsetSend) -> InboundMessage:
+        """Hand over a message that somebody wrote on a handset. Raises `NotOurs`."""
+        if self.inbox is None:
+            raise NotOurs("The simulated carrier is not started.")
+        arrival = Arrival(
+            carrier=NAME,
+            sender=message.handset,
+            recipient=message.to,
+            text=message.text,
+            subject=message.subject,
+            media=tuple(Media(url) for url in message.media_urls),
+        )
+        return await self.inbox.message(arrival)
+
     async def run_pass(self) -> int:
         """Deliver the receipts that are due; microseconds until the next is."""
         self._next_at = NEVER
@@ -196,7 +211,7 @@ class SandboxCarrier(Loop):
         if not due or self.inbox is None:
             return 0
         for receipt in due:
-            await self.inbox(self._receipt(receipt))
+            await self.inbox.receipt(self._receipt(receipt))
         await self._book.forget_receipts([receipt.id for receipt in due])
         return len(due)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from heliograph.settings import Schedule, Settings, Unfit
+from heliograph.settings import Kind, Schedule, Settings, Unfit, duration
 
 Run: TypeAlias = Callable[[argparse.Namespace, Settings], int]
 """What a command does; its exit status."""
@@ -49,8 +49,15 @@ def a_name(text: str) -> str:
 
 def schedule_value(name: str) -> Callable[[str], int]:
     """Reads what the setting `schedule.<name>` takes: a duration as microseconds, or a count."""
-    kind = Schedule.settings()[name].kind
+    return _value_of(Schedule.settings()[name].kind)
 
+
+def a_duration(at_most: int) -> Callable[[str], int]:
+    """Reads a duration as the settings write them, from 0 to `at_most` microseconds."""
+    return _value_of(duration(at_most=at_most))
+
+
+def _value_of(kind: Kind[int]) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
             return int(kind.read(text))

@@ -27,7 +27,7 @@ class TimeTravel:
         async with self._moving:
             await self._settle()
             done_until = self._store.clock.now()
-            while (due := await self._store.sandbox.next_due(done_until)) is not None and due <= target:
+            while (due := await self._store.next_moment(done_until)) is not None and due <= target:
                 await self._move_to(due)
                 await self._settle()
                 done_until = max(due, done_until)

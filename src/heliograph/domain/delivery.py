@@ -126,7 +126,8 @@ def judge(
 def _rest(attempted: Attempted, tries: int, policy: Tries, now: Instant, chance: float) -> Instant | None:
     """Until when the endpoint is left alone: as it asked, or for one wait when it only said 429."""
     if attempted.retry_after is not None and attempted.status in {TOO_MANY, 503}:
-        return Instant(now + min(attempted.retry_after, LONGEST_REST))
+        # A date in the past asks for nothing.
+        return Instant(now + min(max(attempted.retry_after, 0), LONGEST_REST))
     if attempted.status == TOO_MANY:
         return Instant(now + min(backoff(tries + 1, policy.retry_base, policy.retry_max, chance), LONGEST_REST))
     return None

@@ -43,6 +43,7 @@ class Code(StrEnum):
     UNDELIVERABLE = "40008"
     EXPIRED_IN_QUEUE = "40014"
 
+    OPTED_OUT = "40300"
     UNSUPPORTED_TYPE = "40301"
     TOO_LARGE = "40302"
     CONTENT_MIX = "40304"
@@ -91,6 +92,7 @@ TITLES: Mapping[Code, str] = {
     Code.REJECTED_BY_DESTINATION: "Rejected by destination",
     Code.UNDELIVERABLE: "Undeliverable",
     Code.EXPIRED_IN_QUEUE: "Message expired in queue",
+    Code.OPTED_OUT: "Blocked due to STOP message",
     Code.UNSUPPORTED_TYPE: "Unsupported message type for the 'to' address",
     Code.TOO_LARGE: "Message too large",
     Code.CONTENT_MIX: "Invalid combination of message content arguments",

@@ -67,18 +67,22 @@ def profile_urls(settings: ProfileSettings) -> Sequence[str]:
 def urls_for(facts: Facts | None, settings: ProfileSettings | None) -> Sequence[str]:
     """Where an event goes: the message's URLs, then its profile's as they are now (Contract 3.7, 13 #8).
 
-    `facts` None stands for an inbound message, which has only its profile's; `settings` None for a deleted profile.
+    Each URL stands there once. `facts` None stands for an inbound message, which has only its profile's; `settings`
+    None for a deleted profile.
     """
-    of_profile = profile_urls(settings) if settings is not None else ()
-    if facts is None:
-        return of_profile
-    own = own_urls(facts)
-    return list(dict.fromkeys([*own, *(of_profile if facts.use_profile_webhooks else ())]))
+    own = own_urls(facts) if facts is not None else ()
+    if settings is None or (facts is not None and not facts.use_profile_webhooks):
+        return _once(own)
+    return _once([*own, *profile_urls(settings)])
 
 
 def endpoint_id(organization_id: OrganizationId, url: str) -> str:
     """The name of one URL of one organisation, under which its pace and its state are kept."""
     return sha256(f"{organization_id} {url}".encode()).hexdigest()[:32]
+
+
+def _once(urls: Iterable[str]) -> Sequence[str]:
+    return list(dict.fromkeys(urls))
 
 
 def _present(*urls: str | None) -> Sequence[str]:

@@ -26,6 +26,17 @@ class HandsetMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class HandsetSend:
+    """A message that somebody writes on a handset."""
+
+    handset: str
+    to: str
+    text: str | None
+    subject: str | None
+    media_urls: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ComingReceipt:
     """A receipt that the simulated carrier has yet to send."""
 

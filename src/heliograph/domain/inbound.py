@@ -4,10 +4,12 @@ from enum import StrEnum
 
 import msgspec
 
+from heliograph.domain.accounts import Profile, Sender
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.message import Media, MessageType
-from heliograph.domain.text import Encoding
+from heliograph.domain.numbers import NumberDirectory
+from heliograph.domain.text import Encoding, RequestedEncoding, encode
 
 
 class Operation(StrEnum):
@@ -75,3 +77,57 @@ class InboundMessage(msgspec.Struct, frozen=True, kw_only=True):
     facts: InboundFacts
     carrier_reference: str | None = None
     operation: Operation | None = None
+
+
+class NotOurs(Exception):
+    """The number that a message was sent to is nobody's here; the text says so to whoever handed it over."""
+
+
+def received(
+    arrival: Arrival,
+    number: Sender,
+    profile: Profile,
+    directory: NumberDirectory,
+    *,
+    message_id: MessageId,
+    now: Instant,
+    operation: Operation | None,
+    no_reply: str | None = None,
+) -> InboundMessage:
+    """An arrival as it is kept, for the number it was sent to and the profile of that number."""
+    mms = bool(arrival.media) or arrival.subject is not None
+    encoded = encode(arrival.text or "", RequestedEncoding.AUTO, smart=False)
+    person = directory.facts(arrival.sender)
+    campaign = number.campaign
+    facts = InboundFacts(
+        encoding=arrival.encoding or encoded.encoding,
+        num_chars=encoded.num_chars,
+        subject=arrival.subject,
+        media=arrival.media,
+        tags=number.tags,
+        from_carrier=person.carrier,
+        from_line_type=person.line_type,
+        to_carrier=number.carrier,
+        to_line_type=number.line_type,
+        webhook_url=profile.settings.webhook_url,
+        webhook_failover_url=profile.settings.webhook_failover_url,
+        campaign_id=campaign.id if campaign else None,
+        campaign_billable=campaign.billable if campaign else False,
+        campaign_registered=campaign.registered if campaign else None,
+        no_reply=no_reply,
+    )
+    return InboundMessage(
+        id=message_id,
+        organization_id=profile.organization_id,
+        profile_id=profile.id,
+        type=MessageType.MMS if mms else MessageType.SMS,
+        sender=arrival.sender,
+        recipient=arrival.recipient,
+        text=arrival.text,
+        parts=1 if mms else arrival.parts or encoded.parts,
+        received_at=now,
+        carrier=arrival.carrier,
+        carrier_reference=arrival.reference,
+        operation=operation,
+        facts=facts,
+    )

@@ -91,6 +91,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     carrier: str | None = None
     carrier_message_id: str | None = None
     errors: tuple[DeliveryError, ...] = ()
+    answers: MessageId | None = None
+    """The inbound message that it answers by itself. Such a reply passes an opt-out: it is what confirms it."""
 
     @property
     def body(self) -> str | None:
@@ -106,5 +108,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def charged(self) -> bool:
-        """Whether it costs anything: a message is charged when it is released (Contract 2.5, code 40014)."""
-        return self.status not in {Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED}
+        """Whether it costs anything: a message is charged when it is released (Contract 2.5, code 40014).
+
+        One that we held back ourselves at its release, and gave to no carrier, is not.
+        """
+        held_back = self.status is Status.SENDING_FAILED and self.left_at is None
+        return not held_back and self.status not in {Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED}

@@ -24,6 +24,16 @@ def delivery_error(code: Code, detail: str) -> DeliveryError:
     return DeliveryError(code, TITLES[code], detail)
 
 
+def opted_out(sender: str, recipient: str) -> DeliveryError:
+    """Why a message to somebody who wrote STOP is not sent."""
+    return delivery_error(Code.OPTED_OUT, opted_out_detail(sender, recipient))
+
+
+def opted_out_detail(sender: str, recipient: str) -> str:
+    """The same for the answer to a request (Contract 2.6)."""
+    return f"{sender} may not message {recipient}: a block rule exists, because {recipient} opted out."
+
+
 EXPIRED = delivery_error(Code.EXPIRED_IN_QUEUE, "It waited longer than its validity, was not sent, and is not charged.")
 LEASE_LOST = delivery_error(
     Code.OUTCOME_UNKNOWN,

@@ -15,10 +15,19 @@ from sqlalchemy.exc import IntegrityError
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides, Sender
 from heliograph.domain.address import AddressKind
+from heliograph.domain.consent import Autoresponse, AutoresponseOp
+from heliograph.domain.events import endpoint_id, profile_urls
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.store.engine import Engine, Row, Transaction
-from heliograph.store.tables import account_epoch, api_keys, messaging_profiles, organizations, senders
+from heliograph.store.tables import (
+    account_epoch,
+    api_keys,
+    autoresponses,
+    messaging_profiles,
+    organizations,
+    senders,
+)
 
 CACHED = 100_000
 """Entries kept before the cache is begun anew."""
@@ -97,6 +106,15 @@ class AccountLookup:
         found: Sender | None = await self._look_up(("sender", organization_id, address, scope), wanted, to_sender)
         return found
 
+    async def number(self, address: str) -> Sender | None:
+        """A number or short code by its address, whosever it is: who gets what was sent to it."""
+
+        def wanted() -> _Wanted:
+            return _Wanted(list(senders.c), senders, (senders.c.address == address) & (senders.c.scope == ""))
+
+        found: Sender | None = await self._look_up(("number", address), wanted, to_sender)
+        return found
+
     async def pool(self, profile_id: ProfileId) -> Sequence[Sender]:
         """The long codes and toll-free numbers of a profile, in the order of their addresses."""
         name = ("pool", profile_id)
@@ -110,6 +128,20 @@ class AccountLookup:
         rows = await self._engine.fetch(statement)
         self.seen(rows[0]["epoch"])
         self._known[name] = found = [to_sender(row) for row in rows if row["id"] is not None]
+        return found
+
+    async def autoresponses(self, profile_id: ProfileId) -> Sequence[Autoresponse]:
+        """The automatic replies set on a profile, the last changed first."""
+        name = ("autoresponses", profile_id)
+        if (known := self._known.get(name)) is not None:
+            remembered: Sequence[Autoresponse] = known
+            return remembered
+        joined = account_epoch.outerjoin(autoresponses, autoresponses.c.profile_id == profile_id)
+        latest = (autoresponses.c.updated_at.desc(), autoresponses.c.id.desc())
+        statement = select(account_epoch.c.epoch, *autoresponses.c).select_from(joined).order_by(*latest)
+        rows = await self._engine.fetch(statement)
+        self.seen(rows[0]["epoch"])
+        self._known[name] = found = [to_autoresponse(row) for row in rows if row["id"] is not None]
         return found
 
     async def _look_up(self, name: tuple[str, ...], wanted: "Callable[[], _Wanted]", read: Callable[[Row], Any]) -> Any:
@@ -169,9 +201,11 @@ class AccountChanges:
 
     async def save_profile(self, profile: Profile) -> None:
         """Make a profile, or put these settings in the place of its own."""
+        urls = profile_urls(profile.settings)
         values = {
             "name": profile.name,
             "settings": msgspec.json.encode(profile.settings).decode(),
+            "webhook_endpoint": next((endpoint_id(profile.organization_id, url) for url in urls), None),
             "updated_at": profile.updated_at,
         }
         changed = update(messaging_profiles).where(messaging_profiles.c.id == profile.id).values(**values)
@@ -179,7 +213,7 @@ class AccountChanges:
         async with self._engine.transaction() as transaction:
             if (await transaction.execute(changed)).rowcount == 0:
                 await transaction.execute(insert(messaging_profiles).values(**values, **own))
-            await _raise_epoch(transaction)
+            await raise_epoch(transaction)
 
     async def add_sender(self, sender: Sender, now: Instant) -> None:
         """Let an organisation send from an address. Raises `AlreadyExists` when it belongs to somebody."""
@@ -212,7 +246,7 @@ class AccountChanges:
                 changed = await transaction.execute(statement)
                 if found and changed.rowcount == 0:
                     raise NoSuchRecord
-                await _raise_epoch(transaction)
+                await raise_epoch(transaction)
         except IntegrityError as error:
             raise AlreadyExists(str(error.orig)) from error
 
@@ -263,7 +297,8 @@ class AccountListing:
         return [to_sender(row) for row in rows]
 
 
-async def _raise_epoch(transaction: Transaction) -> None:
+async def raise_epoch(transaction: Transaction) -> None:
+    """Make everybody look again at what they remember; in the transaction of the change."""
     await transaction.execute(update(account_epoch).values(epoch=account_epoch.c.epoch + 1))
 
 
@@ -316,4 +351,19 @@ def to_sender(row: Row) -> Sender:
         line_type=row["line_type"],
         tags=tuple(msgspec.json.decode(row["tags"], type=list[str])),
         campaign=msgspec.json.decode(row["campaign"], type=Campaign) if row["campaign"] else None,
+    )
+
+
+def to_autoresponse(row: Row) -> Autoresponse:
+    """A row of `autoresponses` as the domain knows it."""
+    return Autoresponse(
+        id=row["id"],
+        organization_id=OrganizationId(row["organization_id"]),
+        profile_id=ProfileId(row["profile_id"]),
+        op=AutoresponseOp(row["op"]),
+        keywords=tuple(msgspec.json.decode(row["keywords"], type=list[str])),
+        country_code=row["country_code"],
+        resp_text=row["resp_text"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
     )

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, func, not_, null, or_, select, true, update
+from sqlalchemy import Text, and_, func, not_, null, or_, select, true, update
 
 from heliograph.domain.ids import MessageId
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import FINAL, Change, Status, result, sources
 from heliograph.domain.message import DeliveryError, Message
+from heliograph.domain.outcome import opted_out
 from heliograph.store.batch import FLAG, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Row, Transaction
-from heliograph.store.messages import MESSAGE_COLUMNS, Logged, MessageVerbs, to_message, word, words
+from heliograph.store.messages import MESSAGE_COLUMNS, MessageVerbs, to_message, word, words
+from heliograph.store.opt_outs import holding
+from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.tables import messages
 
@@ -86,8 +89,14 @@ def _claim(sql: Sql) -> Any:
             due_at=null(),
             attempts=messages.c.attempts + 1,
         )
-        .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
+        .returning(*MESSAGE_COLUMNS, messages.c.in_doubt, _opted_out().label("opted_out"), sql.now.label("now"))
     )
+
+
+def _opted_out() -> Any:
+    """Whether its recipient has opted out since it was taken; the confirmation of an opt-out goes all the same."""
+    mine = messages.c
+    return and_(holding(mine.organization_id, mine.profile_id, mine.recipient), mine.answers.is_(None))
 
 
 def _held(sql: Sql) -> Any:
@@ -116,7 +125,7 @@ def _record(sql: Sql) -> Any:
             carrier_message_id=rows.carrier_message_id,
             errors=func.coalesce(rows.errors, messages.c.errors),
         )
-        .returning(messages.c.id, messages.c.carrier, messages.c.carrier_message_id)
+        .returning(*REPORTED_COLUMNS)
     )
 
 
@@ -163,7 +172,7 @@ def _past_deadline(change: Change, condition: Any, values: dict[str, Any]) -> Ba
             update(messages)
             .where(messages.c.id.in_(select(passed.c.id)))
             .values(status=word(result(change)), deadline_at=null(), claim_token=null(), **given)
-            .returning(messages.c.id, sql.now.label("now"))
+            .returning(*REPORTED_COLUMNS, sql.now.label("now"))
         )
 
     return Batch({"carrier": TEXT} if change is not Change.UNCONFIRM else {}, build)
@@ -205,8 +214,9 @@ UNCONFIRM = _past_deadline(Change.UNCONFIRM, lambda _: true(), {"completed_at": 
 class ClaimVerbs:
     """What a dispatcher and the upkeep do to messages; each method is a verb of the group commit."""
 
-    def __init__(self, verbs: MessageVerbs, receipts: ReceiptVerbs) -> None:
+    def __init__(self, verbs: MessageVerbs, outbox: Outbox, receipts: ReceiptVerbs) -> None:
         self._verbs = verbs
+        self._outbox = outbox
         self._receipts = receipts
 
     async def claim(self, transaction: Transaction, items: Sequence[Claim]) -> Sequence[Claimed]:
@@ -218,13 +228,16 @@ class ClaimVerbs:
             return _claimed(held)
         item.asked = True
         given = {"token": item.token, "carrier": item.carrier, "limit": item.limit, "lease": item.lease}
-        rows = await transaction.batch(CLAIM, (), **given)
+        rows = await transaction.batch(CLAIM, (), **given, account_wide=self._verbs.account_wide)
         claimed = _claimed(rows)
         if claimed.messages:
-            changes = [(each.id, Change.CLAIM, claimed.at, item.carrier) for each in claimed.messages]
-            await self._verbs.log(transaction, changes)
+            changes = [Logged(row, Change.CLAIM, claimed.at, item.carrier) for row in rows]
+            await self._outbox.log(transaction, changes)
             scheduled = (each for each in claimed.messages if each.send_at is not None and each.attempts == 1)
             await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
+        if unwanted := [row for row in rows if row["opted_out"]]:
+            await self._record(transaction, [_withheld(row, item.token) for row in unwanted])
+            return _claimed([row for row in rows if not row["opted_out"]])
         return claimed
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
@@ -245,17 +258,16 @@ class ClaimVerbs:
     async def _record(self, transaction: Transaction, items: Sequence[Outcome]) -> set[str]:
         """Record outcomes of different messages; the messages of those that were recorded."""
         rows = await transaction.batch(RECORD, [_outcome_row(item) for item in sorted(items, key=_by_id)])
-        recorded = {str(row["id"]) for row in rows}
+        recorded = {str(row["id"]): row for row in rows}
         logged = [
-            (item.message_id, item.change, item.at, item.error.detail if item.error else item.carrier_message_id)
+            Logged(recorded[item.message_id], item.change, item.at, _detail(item))
             for item in items
             if item.message_id in recorded
         ]
-        if logged:
-            await self._verbs.log(transaction, logged)
+        await self._outbox.log(transaction, logged)
         # A receipt can overtake the answer that tells the id it speaks of.
         await self._receipts.match_given(transaction, [item.carrier_message_id for item in items])
-        return recorded
+        return set(recorded)
 
     async def expire(self, transaction: Transaction, items: Sequence["Expiry"]) -> Sequence[tuple[int, int]]:
         """Let go of what waited too long: how many expired unsent, and how many may have been sent."""
@@ -264,10 +276,10 @@ class ClaimVerbs:
     async def _expire(self, transaction: Transaction, item: "Expiry") -> tuple[int, int]:
         unsent = await transaction.batch(EXPIRE, (), limit=item.limit, errors=_errors_text(item.unsent))
         doubtful = await transaction.batch(LOSE_OVERDUE, (), limit=item.limit, errors=_errors_text(item.doubtful))
-        changes = [(str(row["id"]), Change.EXPIRE, row["now"], item.unsent.detail) for row in unsent]
-        changes += [(str(row["id"]), Change.LOSE, row["now"], item.doubtful.detail) for row in doubtful]
+        changes = [Logged(row, Change.EXPIRE, row["now"], item.unsent.detail) for row in unsent]
+        changes += [Logged(row, Change.LOSE, row["now"], item.doubtful.detail) for row in doubtful]
         if changes:
-            await self._verbs.log(transaction, changes)
+            await self._outbox.log(transaction, changes)
             untried = (each for each in map(to_message, unsent) if each.send_at is not None and each.attempts == 0)
             await self._verbs.count_pending(transaction, Counter(each.organization_id for each in untried), -1)
         return len(unsent), len(doubtful)
@@ -280,10 +292,9 @@ class ClaimVerbs:
         carriers = [(each,) for each in item.repeatable]
         again = await transaction.batch(RECOVER, carriers, limit=item.limit)
         lost = await transaction.batch(LOSE, carriers, limit=item.limit, errors=_errors_text(item.error))
-        changes: list[Logged] = [(str(row["id"]), Change.RECOVER, row["now"], None) for row in again]
-        changes += [(str(row["id"]), Change.LOSE, row["now"], item.error.detail) for row in lost]
-        if changes:
-            await self._verbs.log(transaction, changes)
+        changes = [Logged(row, Change.RECOVER, row["now"], None) for row in again]
+        changes += [Logged(row, Change.LOSE, row["now"], item.error.detail) for row in lost]
+        await self._outbox.log(transaction, changes)
         return len(again), len(lost)
 
     async def unconfirm(self, transaction: Transaction, items: Sequence[int]) -> Sequence[int]:
@@ -292,8 +303,7 @@ class ClaimVerbs:
 
     async def _unconfirm(self, transaction: Transaction, limit: int) -> int:
         rows = await transaction.batch(UNCONFIRM, (), limit=limit)
-        if rows:
-            await self._verbs.log(transaction, [(str(row["id"]), Change.UNCONFIRM, row["now"], None) for row in rows])
+        await self._outbox.log(transaction, [Logged(row, Change.UNCONFIRM, row["now"], None) for row in rows])
         return len(rows)
 
 
@@ -323,8 +333,19 @@ def _claimed(rows: Sequence[Row]) -> Claimed:
     return Claimed(messages, rows[0]["now"] if rows else Instant(0))
 
 
+def _withheld(row: Row, token: str) -> Outcome:
+    """A message whose recipient has opted out is not given to a carrier; an earlier try of it may have been taken."""
+    change = Change.LOSE if row["in_doubt"] else Change.REFUSE
+    error = opted_out(row["sender"], row["recipient"])
+    return Outcome(MessageId(str(row["id"])), token, change, row["now"], error=error)
+
+
 def _by_id(item: Outcome) -> str:
     return item.message_id
+
+
+def _detail(item: Outcome) -> str | None:
+    return item.error.detail if item.error else item.carrier_message_id
 
 
 def _errors_text(error: DeliveryError) -> str:

@@ -8,7 +8,7 @@ clock is asked. Statements are the same.
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
@@ -42,6 +42,17 @@ class Transaction:
         self.engine = engine
         self._connection = connection
         self._driver = driver
+        self._followers: list[Callable[[], None]] = []
+
+    def then(self, follow: Callable[[], None]) -> None:
+        """Call `follow` once this is committed, and not at all when it is not; the same one only once."""
+        if follow not in self._followers:
+            self._followers.append(follow)
+
+    def committed(self) -> None:
+        """What was done is on disk."""
+        for follow in self._followers:
+            follow()
 
     async def batch(self, batch: Batch, rows: Sequence[tuple[Any, ...]], **scalars: Any) -> Sequence[Row]:
         """Run a batch over `rows`; what it returns, by column name. Ids come as text."""
@@ -139,11 +150,13 @@ class PostgresEngine(Engine):
                 driver: Any = raw.driver_connection
                 try:
                     await driver.execute("BEGIN")
-                    yield Transaction(self, connection, driver)
+                    transaction = Transaction(self, connection, driver)
+                    yield transaction
                     await driver.execute("COMMIT")
                 except BaseException:
                     await _abandon(connection, driver)
                     raise
+                transaction.committed()
 
     async def run_batch(
         self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
@@ -205,13 +218,15 @@ class SqliteEngine(Engine):
                 driver: Any = raw.driver_connection
                 try:
                     await driver.execute("BEGIN IMMEDIATE")
-                    yield Transaction(self, self._writer, driver)
+                    transaction = Transaction(self, self._writer, driver)
+                    yield transaction
                     await driver.execute("COMMIT")
                 except BaseException:
                     # Queued behind what the thread still does for a cancelled task; with nothing begun it says so.
                     with suppress(sqlite3.OperationalError):
                         await driver.execute("ROLLBACK")
                     raise
+                transaction.committed()
 
     async def run_batch(
         self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]

@@ -5,7 +5,7 @@ come from the table in `domain.lifecycle`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,13 +15,16 @@ from sqlalchemy import Text, false, func, literal_column, null, select, true, up
 from sqlalchemy.types import TypeEngine
 
 from heliograph import randomness
+from heliograph.domain.events import EventType, own_urls
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change, Status, result, sources
 from heliograph.domain.message import DeliveryError, Facts, Message, MessageType
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
-from heliograph.store.tables import account_epoch, message_events, messages, pending_counts
+from heliograph.store.opt_outs import holding
+from heliograph.store.outbox import Announcement, Logged, Outbox
+from heliograph.store.tables import account_epoch, message_events, messages, opt_outs, pending_counts
 
 SHARDS = 16
 MESSAGE_COLUMNS = [each for each in messages.c if each.name not in {"claim_token", "deadline_at", "in_doubt"}]
@@ -47,6 +50,8 @@ class Accepted(Enum):
     """An account changed since: look it up again."""
     FULL = "full"
     """The organisation has as many scheduled messages as it may."""
+    OPTED_OUT = "opted out"
+    """A recipient does not want to be written to."""
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -101,6 +106,7 @@ _INSERTED: Mapping[str, TypeEngine[Any]] = {
     "valid_until": MICROS,
     "due_at": MICROS,
     "facts": TEXT,
+    "answers": ID,
 }
 
 
@@ -118,7 +124,15 @@ def _insert(sql: Sql) -> Any:
 def _pending(sql: Sql) -> Any:
     counted = select(func.coalesce(func.sum(pending_counts.c.count), 0))
     mine = counted.where(pending_counts.c.organization_id == sql.rows.c.organization_id).scalar_subquery()
-    return select(sql.rows.c.organization_id, mine.label("pending"), EPOCH.label("epoch"))
+    held = opt_outs.c
+    any_held = select(held.id).where(held.organization_id == sql.rows.c.organization_id, held.ended_at.is_(None))
+    found = (mine.label("pending"), any_held.exists().label("opt_outs"), EPOCH.label("epoch"))
+    return select(sql.rows.c.organization_id, *found)
+
+
+def _opted_out(sql: Sql) -> Any:
+    rows = sql.rows.c
+    return select(rows.id).where(holding(rows.organization_id, rows.profile_id, rows.recipient))
 
 
 def _count_pending(sql: Sql) -> Any:
@@ -156,29 +170,24 @@ def _known(sql: Sql) -> Any:
     return select(messages.c.id).join(sql.rows, sql.rows.c.id == messages.c.id)
 
 
-def _log(sql: Sql) -> Any:
-    names = ["id", "message_id", "change", "status", "at", "detail"]
-    return sql.insert(message_events).from_select(names, select(*[sql.rows.c[name] for name in names]).where(true()))
-
-
 INSERT = Batch(_INSERTED, _insert)
 PENDING = Batch({"organization_id": ID}, _pending)
+OPTED_OUT = Batch({"id": ID, "organization_id": ID, "profile_id": ID, "recipient": TEXT}, _opted_out)
 COUNT_PENDING = Batch({"organization_id": ID, "change": MICROS}, _count_pending)
 CANCEL = Batch({"id": ID, "organization_id": ID, "cutoff": MICROS, "epoch": MICROS}, _cancel)
 READ = Batch({"id": ID, "organization_id": ID}, _read)
 KNOWN = Batch({"id": ID}, _known)
-LOG = Batch({"id": ID, "message_id": ID, "change": TEXT, "status": TEXT, "at": MICROS, "detail": TEXT}, _log)
-
-
-Logged = tuple[str, Change, int, str | None]
-"""A change for the event log: message, change, moment, detail."""
 
 
 class MessageVerbs:
     """What can be done to messages on behalf of a caller."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, outbox: Outbox, *, account_wide: bool = False) -> None:
         self._engine = engine
+        self._outbox = outbox
+        self.account_wide = account_wide
+        self.released: Callable[[], None] = lambda: None
+        """Called after a commit that put down a message of our own that is due at once."""
         self._shard = randomness.below(SHARDS)
 
     async def accept(self, transaction: Transaction, items: Sequence[Acceptance]) -> Sequence[Accepted]:
@@ -187,20 +196,36 @@ class MessageVerbs:
         rows = await transaction.batch(PENDING, [(each,) for each in organizations])
         pending = {str(row["organization_id"]): int(row["pending"]) for row in rows}
         epoch = rows[0]["epoch"]
-        answers = [_admit(item, epoch, pending) for item in items]
+        unwanted = await self._unwanted(transaction, items) if any(row["opt_outs"] for row in rows) else ()
+        answers = [_admit(item, epoch, pending, unwanted) for item in items]
         if any(answer is not Accepted.TAKEN for answer in answers):
             answers = await _admit_known(transaction, items, answers)
         taken = [item for item, answer in zip(items, answers, strict=True) if answer is Accepted.TAKEN]
         if taken:
-            await self._insert(transaction, [message for item in taken for message in item.messages])
+            await self.insert(transaction, [message for item in taken for message in item.messages])
         return answers
+
+    async def unwanted(self, messages: Sequence[Message]) -> Sequence[str]:
+        """Those recipients of some messages that an opt-out stands against now."""
+        async with self._engine.transaction() as transaction:
+            found = await self._opted_out(transaction, messages)
+        return [each.recipient for each in messages if each.id in found]
+
+    async def _unwanted(self, transaction: Transaction, items: Sequence[Acceptance]) -> Collection[str]:
+        return await self._opted_out(transaction, [message for item in items for message in item.messages])
+
+    async def _opted_out(self, transaction: Transaction, messages: Sequence[Message]) -> Collection[str]:
+        rows = [(each.id, each.organization_id, each.profile_id, each.recipient) for each in messages]
+        found = await transaction.batch(OPTED_OUT, rows, account_wide=self.account_wide)
+        return {str(row["id"]) for row in found}
 
     async def cancel(self, transaction: Transaction, items: Sequence[Cancellation]) -> Sequence[CancelAnswer]:
         """Call messages off: one conditional write, and the row either way."""
         wanted = sorted({(item.message_id, item.organization_id, item.cutoff, item.epoch) for item in items})
         won = {str(row["id"]): row for row in await transaction.batch(CANCEL, wanted)}
         if won:
-            await self.log(transaction, [(each, Change.CANCEL, row["now"], None) for each, row in won.items()])
+            changes = [Logged(row, Change.CANCEL, row["now"], None) for row in won.values()]
+            await self._outbox.log(transaction, changes)
             await self.count_pending(
                 transaction, Counter(OrganizationId(str(row["organization_id"])) for row in won.values()), -1
             )
@@ -209,15 +234,6 @@ class MessageVerbs:
         rows = await transaction.batch(READ, sorted(lost)) if lost else ()
         others = {(str(row["wanted"]), str(row["asked_by"])): row for row in rows}
         return [_cancel_answer(item, won, others) for item in items]
-
-    async def log(self, transaction: Transaction, changes: Sequence[Logged]) -> None:
-        """Write changes to the event log: message, change, moment, detail. Each gets its one event id here (P6)."""
-        now = self._engine.clock.now()
-        rows = [
-            (randomness.new_id(now), message_id, change, result(change), at, detail)
-            for message_id, change, at, detail in changes
-        ]
-        await transaction.batch(LOG, rows)
 
     async def count_pending(self, transaction: Transaction, counts: Mapping[OrganizationId, int], sign: int) -> None:
         """Count scheduled messages of organisations up or down."""
@@ -248,16 +264,34 @@ class MessageVerbs:
         statement = select(log.id, log.change, log.status, log.at, log.detail)
         return await self._engine.fetch(statement.where(log.message_id == message_id).order_by(log.id))
 
-    async def _insert(self, transaction: Transaction, taken: Sequence[Message]) -> None:
+    async def insert(self, transaction: Transaction, taken: Sequence[Message]) -> None:
+        """Put messages down; one that is there already (its commit's answer was lost) is left as it is."""
         rows = await transaction.batch(INSERT, [_to_row(message) for message in taken])
         new = {str(row["id"]) for row in rows}
-        scheduled = (each for each in taken if each.status is Status.SCHEDULED and each.id in new)
+        scheduled = [each for each in taken if each.status is Status.SCHEDULED and each.id in new]
         await self.count_pending(transaction, Counter(each.organization_id for each in scheduled), 1)
+        if self._outbox.wants(EventType.SCHEDULED):
+            await self._outbox.announce(transaction, [self._scheduled(each) for each in scheduled])
+
+    def _scheduled(self, message: Message) -> Announcement:
+        facts = message.facts
+        return Announcement(
+            randomness.new_id(self._engine.clock.now()),
+            EventType.SCHEDULED,
+            message.organization_id,
+            message.profile_id,
+            message.id,
+            message.received_at,
+            next(iter(own_urls(facts)), None),
+            facts.use_profile_webhooks,
+        )
 
 
-def _admit(item: Acceptance, epoch: int, pending: dict[str, int]) -> Accepted:
+def _admit(item: Acceptance, epoch: int, pending: dict[str, int], unwanted: Collection[str]) -> Accepted:
     if item.epoch != epoch:
         return Accepted.STALE
+    if any(each.id in unwanted for each in item.messages):
+        return Accepted.OPTED_OUT
     first = item.messages[0]
     if first.status is Status.SCHEDULED:
         if pending[first.organization_id] + len(item.messages) > item.max_pending:
@@ -305,6 +339,7 @@ def _to_row(message: Message) -> tuple[Any, ...]:
         message.valid_until,
         message.due_at,
         _encode(message.facts).decode(),
+        message.answers,
     )
 
 
@@ -340,4 +375,5 @@ def to_message(row: Row) -> Message:
         carrier_message_id=row["carrier_message_id"],
         errors=_errors(row["errors"]) if row["errors"] else (),
         facts=_facts(row["facts"]),
+        answers=None if row["answers"] is None else MessageId(str(row["answers"])),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import literal, null, select, true, update
+from sqlalchemy import null, select, true, update
 from sqlalchemy.types import TypeEngine
 
 from heliograph.domain.lifecycle import Change, result, sources
@@ -12,7 +12,8 @@ from heliograph.domain.message import DeliveryError
 from heliograph.domain.receipt import Receipt
 from heliograph.store.batch import ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Row, Transaction
-from heliograph.store.messages import MessageVerbs, words
+from heliograph.store.messages import words
+from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.tables import messages, receipts
 
 MORE_RECEIPTS = 1_000
@@ -63,7 +64,7 @@ def _apply(sql: Sql) -> Any:
             deadline_at=null(),
             errors=sql.rows.c.errors,
         )
-        .returning(messages.c.id, literal(1).label("applied"))
+        .returning(*REPORTED_COLUMNS)
     )
 
 
@@ -77,8 +78,8 @@ APPLY = Batch({"message_id": ID, "status": TEXT, "at": MICROS, "errors": TEXT}, 
 class ReceiptVerbs:
     """Verbs of the group commit."""
 
-    def __init__(self, verbs: MessageVerbs) -> None:
-        self._verbs = verbs
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     async def keep(self, transaction: Transaction, items: Sequence[Receipt]) -> Sequence[None]:
         """Keep receipts, and apply those whose message is known.
@@ -115,14 +116,12 @@ class ReceiptVerbs:
             (message_id, result(Change(row["change"])), row["at"], f"[{row['error']}]" if row["error"] else None)
             for message_id, row in sorted(first.items())
         ]
-        applied = {str(row["id"]) for row in await transaction.batch(APPLY, rows)}
+        applied = [(message, first[str(message["id"])]) for message in await transaction.batch(APPLY, rows)]
         changes = [
-            (message_id, Change(row["change"]), row["at"], _detail(row["error"]))
-            for message_id, row in first.items()
-            if message_id in applied
+            Logged(message, Change(receipt["change"]), receipt["at"], _detail(receipt["error"]))
+            for message, receipt in applied
         ]
-        if changes:
-            await self._verbs.log(transaction, changes)
+        await self._outbox.log(transaction, changes)
 
 
 def _detail(error: str | None) -> str | None:

@@ -4,31 +4,46 @@ Verbs that write on the path of a message go through the group commit; they answ
 All raise `StoreUnavailable` when the database cannot be asked.
 """
 
+from collections.abc import Collection, Sequence
+
 from heliograph.clock import Clock
+from heliograph.domain.events import EventType
 from heliograph.domain.instant import Instant
 from heliograph.domain.receipt import Receipt
 from heliograph.store.accounts import AccountChanges, AccountListing, AccountLookup
 from heliograph.store.claims import Claim, Claimed, ClaimVerbs, Expiry, Outcome, Recovery
+from heliograph.store.consent import ConsentBook
+from heliograph.store.deliveries import DeliveryBook
 from heliograph.store.engine import Engine
+from heliograph.store.inbound import InboundVerbs, Received, Reception, RefusedInbound
 from heliograph.store.messages import Acceptance, Accepted, CancelAnswer, Cancellation, MessageVerbs
+from heliograph.store.outbox import Delivery, EndpointState, LaneClaim, Outbox, Progress
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.reports import Reports
 from heliograph.store.sandbox import SandboxBook
+from heliograph.store.webhook_keys import WebhookKeys
 from heliograph.store.writer import GroupCommit
 
 
 class Store:
     """One database, shared by everything in a process."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, *, optional_events: Collection[EventType] = (), account_wide_opt_outs: bool = False
+    ) -> None:
         self.engine = engine
+        self.outbox = Outbox(engine, optional_events)
         self.accounts = AccountLookup(engine)
         self.changes = AccountChanges(engine)
         self.listing = AccountListing(engine)
-        self.messages = MessageVerbs(engine)
+        self.consent = ConsentBook(engine)
+        self.webhook_keys = WebhookKeys(engine)
+        self.messages = MessageVerbs(engine, self.outbox, account_wide=account_wide_opt_outs)
+        self.deliveries = DeliveryBook(engine, self.outbox)
+        self.inbound = InboundVerbs(engine, self.messages, self.outbox)
         self.reports = Reports(engine)
-        self._receipts = ReceiptVerbs(self.messages)
-        self._claims = ClaimVerbs(self.messages, self._receipts)
+        self._receipts = ReceiptVerbs(self.outbox)
+        self._claims = ClaimVerbs(self.messages, self.outbox, self._receipts)
         self.writer = GroupCommit(engine)
         self.sandbox = SandboxBook(engine, self.writer)
 
@@ -63,6 +78,11 @@ class Store:
         """When the next message may be claimed."""
         return await self.reports.oldest_due()
 
+    async def next_moment(self, after: Instant) -> Instant | None:
+        """The next moment after `after` at which anything at all falls due."""
+        moments = [await self.sandbox.next_due(after), await self.outbox.next_due(after)]
+        return min((each for each in moments if each is not None), default=None)
+
     async def record(self, outcome: Outcome) -> bool:
         """Record what became of a claimed message; False when the claim had been lost to the upkeep."""
         return await self.writer.run(self._claims.record, outcome)
@@ -86,3 +106,23 @@ class Store:
     async def match_receipts(self, limit: int) -> int:
         """Apply receipts that came before their message's id did; how many."""
         return await self.writer.run(self._receipts.match, limit)
+
+    async def receive(self, reception: Reception) -> Received:
+        """Keep a message that came in, with its opt-out, its reply and its event."""
+        return await self.writer.run(self.inbound.receive, reception)
+
+    async def refuse_inbound(self, refused: RefusedInbound) -> None:
+        """Keep that a message came in for nobody."""
+        await self.writer.run(self.inbound.refuse, refused)
+
+    async def claim_deliveries(self, claims: Sequence[LaneClaim]) -> Sequence[Delivery]:
+        """Take events that are due to be delivered, of some endpoints."""
+        return await self.writer.run(self.outbox.claim, claims)
+
+    async def record_delivery(self, progress: Progress) -> bool:
+        """Record an attempt and what follows from it; False when the claim had been lost to another sender."""
+        return await self.writer.run(self.outbox.record, progress)
+
+    async def set_endpoint(self, state: EndpointState) -> None:
+        """Keep what an endpoint asked for: a rest, or an end."""
+        await self.writer.run(self.outbox.set_endpoints, state)

@@ -341,6 +341,7 @@ webhook_deliveries = Table(
     Column("finished_at", Micros),
     Column("replay_url", Text, comment="where a replay goes instead of the URLs of its message"),
     Column("webhook", Text, comment="JSON: the event as it was first sent"),
+    Column("reason", Text, comment="why it ended without an attempt"),
     Index("ix_webhook_deliveries_organization", "organization_id", "id"),
 )
 Index(
@@ -365,6 +366,7 @@ webhook_attempts = Table(
     Column("response_status", Integer),
     Column("response_headers", Text, comment="JSON: array of pairs"),
     Column("response_body", Text),
+    Column("detail", Text, comment="why there was no answer"),
 )
 
 webhook_endpoints = Table(

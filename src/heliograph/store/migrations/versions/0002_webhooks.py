@@ -164,6 +164,7 @@ def _webhook_tables() -> None:
         sa.Column("finished_at", Micros),
         sa.Column("replay_url", sa.Text, comment="where a replay goes instead of the URLs of its message"),
         sa.Column("webhook", sa.Text, comment="JSON: the event as it was first sent"),
+        sa.Column("reason", sa.Text, comment="why it ended without an attempt"),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
     )
     op.create_index("ix_webhook_deliveries_organization", "webhook_deliveries", ["organization_id", "id"])
@@ -181,6 +182,7 @@ def _webhook_tables() -> None:
         sa.Column("response_status", sa.Integer),
         sa.Column("response_headers", sa.Text, comment="JSON: array of pairs"),
         sa.Column("response_body", sa.Text),
+        sa.Column("detail", sa.Text, comment="why there was no answer"),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_attempts"),
     )
     op.create_index("ix_webhook_attempts_delivery_id", "webhook_attempts", ["delivery_id"])

@@ -1,0 +1,254 @@
+"""`/webhook_deliveries`: what became of each event, attempt by attempt (Contract 10); and an extension, the replay."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from heliograph.api.auth import Caller
+from heliograph.api.body import JsonBody
+from heliograph.api.context import ApiContext
+from heliograph.api.paging import page_meta, read_between, read_filters, read_page
+from heliograph.api.problems import JSON
+from heliograph.api.shapes import Data, encode
+from heliograph.domain.compose import check_url
+from heliograph.domain.delivery import DeliveryStatus
+from heliograph.domain.errors import Code, Refusal
+from heliograph.domain.events import EventType
+from heliograph.domain.ids import canonical_uuid
+from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, parse, to_text
+from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
+from heliograph.store.outbox import Attempt
+
+MOMENTS = frozenset({"gte", "lte"})
+FILTERS: Mapping[str, frozenset[str]] = {
+    "status": frozenset({"eq"}),
+    "event_type": frozenset({"eq"}),
+    "webhook": frozenset({"contains"}),
+    "attempts": frozenset({"contains"}),
+    "started_at": MOMENTS,
+    "finished_at": MOMENTS,
+}
+
+
+class RequestBody(Struct):
+    url: str
+    headers: Sequence[tuple[str, str]]
+
+
+class ResponseBody(Struct):
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: str
+
+
+class HttpBody(Struct):
+    request: RequestBody
+    response: ResponseBody | UnsetType = UNSET
+
+
+class AttemptBody(Struct):
+    """One attempt. `detail` is an extension: why there was no answer."""
+
+    status: str
+    started_at: str
+    finished_at: str
+    errors: Sequence[int]
+    http: HttpBody
+    detail: str | UnsetType = UNSET
+
+
+class DeliveryBody(Struct):
+    """A delivery. `reason` is an extension: why it ended without being tried."""
+
+    id: str
+    user_id: str
+    record_type: str
+    status: str
+    started_at: str | None
+    finished_at: str | None
+    webhook: Raw
+    attempts: Sequence[AttemptBody]
+    reason: str | UnsetType = UNSET
+
+
+class _EventOnly(Struct):
+    """What an event is known by before its first attempt."""
+
+    event_type: str
+    id: str
+    occurred_at: str
+    record_type: str = "event"
+
+
+class ReplayRequest(Struct, kw_only=True):
+    """The body of a replay of one event."""
+
+    url: str | None = None
+
+
+class ReplaySinceRequest(Struct, kw_only=True):
+    """The body of a replay of all events since a moment."""
+
+    since: str | None = None
+    url: str | None = None
+    event_types: list[str] | None = None
+
+
+REPLAY_DECODER = msgspec.json.Decoder(ReplayRequest)
+SINCE_DECODER = msgspec.json.Decoder(ReplaySinceRequest)
+
+
+async def index(context: ApiContext, request: Request) -> Response:
+    """`GET /webhook_deliveries`, newest first."""
+
+    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[DeliveryReport]]:
+        await context.confirm(epoch)
+        wanted = read_filter(request.query_params)
+        return await context.store.deliveries.page(caller.organization_id, wanted, page.offset, page.size)
+
+    page = read_page(request.query_params)
+    total, reports = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data([delivery_body(each) for each in reports], page_meta(page, total)))
+
+
+async def retrieve(context: ApiContext, request: Request) -> Response:
+    """`GET /webhook_deliveries/{id}`."""
+
+    async def attempt(caller: Caller, epoch: int) -> DeliveryReport:
+        await context.confirm(epoch)
+        return await _find(context, caller, request.path_params["id"])
+
+    return _json(Data(delivery_body(await context.as_caller(request.headers.get("authorization"), attempt))))
+
+
+async def replay(context: ApiContext, request: Request) -> Response:
+    """`POST /webhook_deliveries/{id}/replay`: the event again, under its own id."""
+
+    async def attempt(caller: Caller, epoch: int) -> DeliveryReport:
+        wanted = await body.read()
+        check_url(wanted.url or None, "/url")
+        await context.confirm(epoch)
+        report = await _find(context, caller, request.path_params["id"])
+        begun = await context.store.deliveries.replay(caller.organization_id, report.delivery, wanted.url or None)
+        if begun is None:
+            raise Refusal(Code.MISSING_PARAMETER, "The event has no URL to go to now: give 'url'.", "/url")
+        return begun
+
+    body = JsonBody(request, REPLAY_DECODER, context.max_body)
+    return _json(Data(delivery_body(await context.as_caller(request.headers.get("authorization"), attempt))))
+
+
+async def replay_since(context: ApiContext, request: Request) -> Response:
+    """`POST /webhook_deliveries/replay`: every event since a moment again, each under its own id, oldest first."""
+
+    async def attempt(caller: Caller, epoch: int) -> int:
+        wanted = await body.read()
+        since, events = _since(wanted.since), _event_types(wanted.event_types)
+        check_url(wanted.url or None, "/url")
+        await context.confirm(epoch)
+        return await context.store.deliveries.replay_since(caller.organization_id, since, events, wanted.url or None)
+
+    body = JsonBody(request, SINCE_DECODER, context.max_body)
+    count = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data({"record_type": "webhook_replay", "replayed": count}))
+
+
+def read_filter(query: QueryParams) -> DeliveryFilter:
+    """The filters of the list (Contract 10); raises a `Refusal`. `pending`, of the status, is an extension."""
+    filters = read_filters(query, FILTERS)
+    events = filters.get(("event_type", "eq"))
+    return DeliveryFilter(
+        status=_status(filters.get(("status", "eq"))),
+        events=None if events is None else [each.strip() for each in events.split(",")],
+        webhook=filters.get(("webhook", "contains")),
+        attempts=filters.get(("attempts", "contains")),
+        started=read_between(query, "filter[started_at]"),
+        finished=read_between(query, "filter[finished_at]"),
+    )
+
+
+def delivery_body(report: DeliveryReport) -> DeliveryBody:
+    """A delivery as it is answered. One under way has failed so far, once it was tried."""
+    delivery = report.delivery
+    tried = report.status is DeliveryStatus.PENDING and report.attempts
+    return DeliveryBody(
+        id=delivery.id,
+        user_id=delivery.organization_id,
+        record_type="webhook_delivery",
+        status=DeliveryStatus.FAILED if tried else report.status,
+        started_at=_time(report.started_at),
+        finished_at=_time(report.finished_at),
+        webhook=_webhook(report),
+        attempts=[_attempt_body(each) for each in report.attempts],
+        reason=report.reason or UNSET,
+    )
+
+
+def _webhook(report: DeliveryReport) -> Raw:
+    delivery = report.delivery
+    if delivery.webhook is not None:
+        return Raw(delivery.webhook)
+    return Raw(encode(_EventOnly(delivery.event, delivery.event_id, to_text(delivery.occurred_at))))
+
+
+def _attempt_body(attempt: Attempt) -> AttemptBody:
+    response: ResponseBody | UnsetType = UNSET
+    if attempt.response_status is not None:
+        response = ResponseBody(attempt.response_status, attempt.response_headers or (), attempt.response_body or "")
+    return AttemptBody(
+        status=DeliveryStatus.DELIVERED if attempt.delivered else DeliveryStatus.FAILED,
+        started_at=to_text(attempt.started_at),
+        finished_at=to_text(attempt.finished_at),
+        errors=attempt.errors,
+        http=HttpBody(RequestBody(attempt.url, attempt.request_headers), response),
+        detail=attempt.detail or UNSET,
+    )
+
+
+async def _find(context: ApiContext, caller: Caller, text: str) -> DeliveryReport:
+    canonical = canonical_uuid(text)
+    report = await context.store.deliveries.find(caller.organization_id, canonical) if canonical else None
+    if report is None:
+        raise Refusal(Code.NOT_FOUND, f"There is no webhook delivery with the id '{text[:48]}'.", "/id")
+    return report
+
+
+def _status(text: str | None) -> DeliveryStatus | None:
+    if text is None:
+        return None
+    try:
+        return DeliveryStatus(text)
+    except ValueError:
+        detail = f"A status is delivered, failed or pending; got '{text[:32]}'."
+        raise Refusal(Code.INVALID_FILTER, detail, parameter="filter[status][eq]") from None
+
+
+def _since(text: str | None) -> Instant:
+    if not text:
+        raise Refusal(Code.MISSING_PARAMETER, "The 'since' parameter is required and cannot be blank.", "/since")
+    try:
+        return parse(text)
+    except (UnreadableTime, TimeWithoutZone):
+        detail = f"'since' must be an ISO 8601 date and time with its zone, got '{text[:48]}'."
+        raise Refusal(Code.BAD_REQUEST, detail, "/since") from None
+
+
+def _event_types(given: Sequence[str] | None) -> Sequence[str] | None:
+    known = [each.value for each in EventType]
+    for index, each in enumerate(given or ()):
+        if each not in known:
+            detail = f"An event type is one of {', '.join(known)}; got '{each[:48]}'."
+            raise Refusal(Code.INVALID_ENUM, detail, f"/event_types/{index}")
+    return given
+
+
+def _time(instant: Instant | None) -> str | None:
+    return None if instant is None else to_text(instant)
+
+
+def _json(body: object) -> Response:
+    return Response(encode(body), media_type=JSON)

@@ -1,0 +1,518 @@
+"""The one guarded HTTP client: everything that leaves over HTTP goes through it (design, decision 10).
+
+URL, read strictly --> name looked up, on a thread of its own
+                   --> addresses vetted; those refused are dropped
+                   --> socket made for one address, vetted again --> that address dialled --> TLS --> request
+                   --> head of the answer --> body, up to a size --> HttpAnswer
+at every step      --> OutgoingFailure: a fault of `domain.delivery` and a sentence fit for a tenant
+
+What is vetted is what is dialled: a socket comes from `Guard.socket` alone, which is given the very address that it is
+about to be connected to, so no second look-up lies between. A connection that is kept and used again was vetted when
+it was dialled; its peer cannot change.
+
+Left out on purpose: redirects are answers, not followed; no proxy, no .netrc, no cookies, nothing from the environment;
+bodies are not decompressed; nothing is sent twice, for only the caller knows whether a repeat is safe. A server that
+hung up on a kept connection is called anew as long as nothing was written; once something was, it is a failure.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from re import ASCII
+from re import compile as regex
+from threading import Thread
+from weakref import WeakValueDictionary
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
+from aiohttp.connector import Connection
+from ssrfguard import DEFAULT_DENIED
+from yarl import URL
+
+from heliograph.domain.delivery import Fault
+from heliograph.domain.instant import MILLISECOND, SECOND, duration_text
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+LookUp = Callable[[str], Sequence[str]]
+"""The addresses of a name, as text. Runs on a thread and may block; `OSError` says that there are none."""
+
+IDLE = 1.5
+"""Seconds that a connection is kept for the next request.
+
+Less than the servers known for hanging up early (gunicorn 2, Node.js and uvicorn 5): a request that crosses with the
+server's hanging up is lost.
+"""
+
+TRIES_UNSENT = 3
+"""How often a request is begun of which nothing was written, because the server had hung up on a kept connection."""
+
+NAME_KEPT = 10
+"""Seconds that a name's addresses are remembered. They are vetted at each dial all the same."""
+
+LOOK_UPS = 32
+"""Look-ups under way at once."""
+
+LOOK_UPS_OF_A_DOMAIN = 4
+"""Of those, look-ups of names under one domain: a dead name server keeps this many threads busy, and no more."""
+
+ADDRESSES_OF_A_FAMILY = 4
+"""How many of a name's IPv4 and of its IPv6 addresses are dialled: a long list must not make a scanner of us."""
+
+LONGEST_AUTHORITY = 253 + len(":65535")
+"""Characters of the longest name that DNS can carry (RFC 1035, 2.3.4) and a port."""
+
+READ_AHEAD = 64 * 1024
+"""Bytes of a body that are taken off the wire before somebody reads them; twice that at most."""
+
+# What is handed out of IPv6 (RFC 4291, 2.4), and what DNS64 makes of public IPv4 addresses (RFC 6052). ssrfguard's
+# table names what is special within these, and leaves open what lies beside them.
+_IPV6 = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
+# A public address that on Azure is the host's own agent, and hands out credentials.
+_AGENTS = frozenset({IPv4Address("168.63.129.16")})
+
+_CONTROL = regex(r"[\x00-\x20\x7f]")
+_URL = regex(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?:[/?#].*)?", ASCII)
+_HOST = regex(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:@\\%]+)(?::[0-9]{0,5})?", ASCII)
+# A host of which the last label is a number is an IPv4 address, in whatever way it is written (WHATWG URL, 3.5).
+_NUMERIC = regex(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?", ASCII)
+
+# X509_V_ERR_*, openssl/x509_vfy.h; the ssl module gives them no names.
+_CERTIFICATE_FAULTS = {
+    10: (Fault.EXPIRED_CERTIFICATE, "The certificate of {host} has expired."),
+    62: (Fault.WRONG_NAME, "The certificate is not for {host}."),
+    64: (Fault.WRONG_NAME, "The certificate is not for {host}."),
+    **dict.fromkeys(
+        (2, 18, 19, 20, 21, 27), (Fault.UNTRUSTED_ROOT, "The certificate of {host} is from an authority not trusted.")
+    ),
+}
+_BAD_CERTIFICATE = (Fault.BAD_CERTIFICATE, "The certificate of {host} could not be verified.")
+
+# The first that fits.
+_FAULTS: tuple[tuple[type[Exception], Fault, str], ...] = (
+    (aiohttp.InvalidURL, Fault.REFUSED_ADDRESS, "The URL names no host that can be called."),
+    (aiohttp.ConnectionTimeoutError, Fault.NO_CONNECTION, "No connection to {host} came about in time."),
+    (aiohttp.ClientSSLError, Fault.NO_CONNECTION, "No TLS connection to {host} could be made."),
+    (aiohttp.ClientConnectorError, Fault.NO_CONNECTION, "No connection to {host} could be made."),
+    (aiohttp.ClientResponseError, Fault.OTHER, "What {host} answered could not be read as HTTP."),
+    (Exception, Fault.OTHER, "The connection to {host} was closed before an answer came."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingOptions:
+    """What may be reached, and how much of an answer is read."""
+
+    allow: tuple[Network, ...] = ()
+    """Networks that may be reached though they are not public."""
+    loopback: bool = False
+    """This machine may be reached: for the sandbox."""
+    connect: int = 1_500 * MILLISECOND
+    """Microseconds for the name, the connection and TLS together; after these it is "no connection"."""
+    largest_answer: int = 64 * 1024
+    """Bytes of an answer's body that are read; the connection is dropped at the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """As they stood, in order; read as ISO 8859-1 (RFC 9110, 5.5)."""
+    body: bytes
+    """Not decompressed, whatever `Content-Encoding` says."""
+    cut: bool
+    """The body is not whole: it was larger than is read, or the time or the connection ended before it did."""
+
+
+class OutgoingFailure(Exception):
+    """No answer. `detail` says why in a sentence that tells a tenant nothing about this side's network."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.detail = detail
+
+
+def system_addresses(host: str) -> Sequence[str]:
+    """Ask the system's resolver, /etc/hosts included. Raises `OSError`; `UnicodeError` for what cannot be a name."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [str(address[0]) for *_, address in found]
+
+
+class OutgoingHttp:
+    """Makes requests to URLs that strangers chose. A service; it can be started again after a stop.
+
+    It sets no bound on requests at once and knows no tenants: the caller decides who may have how many under way.
+
+    `tls` replaces the system's trust store, which OpenSSL finds; `look_up` replaces the system's resolver.
+    """
+
+    def __init__(
+        self, options: OutgoingOptions, *, tls: ssl.SSLContext | None = None, look_up: LookUp = system_addresses
+    ) -> None:
+        self._options = options
+        self._guard = Guard(options)
+        self._tls = tls
+        self._look_up = look_up
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Be ready for requests."""
+        if self._session is None:
+            self._session = self._open()
+
+    async def stop(self) -> None:
+        """Close all connections; a request under way fails with `Fault.OTHER`. Look-ups that block are left behind."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout: int,  # noqa: ASYNC109 - as of `request`
+    ) -> HttpAnswer:
+        """Send `body` to `url`; see `request`."""
+        return await self.request("POST", url, body=body, headers=headers, timeout=timeout)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout: int,  # noqa: ASYNC109 - `asyncio.timeout` around it would lose an answer of which the body drips
+    ) -> HttpAnswer:
+        """Make one request and return the answer, whatever its status.
+
+        Everything is over after `timeout` microseconds, from the look-up of the name to the last byte of the body.
+        Once the status is known there is an answer: a body that is too large, still dripping at the time-out, or
+        ended early is cut, for whether a webhook was taken hangs on the status alone.
+
+        Raises `OutgoingFailure`; `ValueError` when a header holds a line break; `RuntimeError` when not started.
+        """
+        session = self._session
+        if session is None:
+            raise RuntimeError("OutgoingHttp is not started")
+        target = read_url(url)
+        deadline = asyncio.get_running_loop().time() + timeout / SECOND
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await _send(session, method, target, headers, body)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            # Nobody cancelled us: the look-up that we waited for ended with the session.
+            raise _stopped() from None
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            raise (_failure(error, target, timeout) if session is self._session else _stopped()) from error
+        return await self._read(response, deadline)
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=_Names(self._look_up, self._guard),
+            socket_factory=self._guard.socket,
+            ssl=self._tls or True,
+            ttl_dns_cache=NAME_KEPT,
+            keepalive_timeout=IDLE,
+            limit=0,  # a bound here would let the requests that hang hold up all others
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            response_class=_Response,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            read_bufsize=READ_AHEAD,
+            auto_decompress=False,
+            headers={"User-Agent": "Heliograph", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(connect=self._options.connect / SECOND),
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> HttpAnswer:
+        body = bytearray()
+        largest = self._options.largest_answer
+        whole = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                while len(body) <= largest and (chunk := await response.content.readany()):
+                    body += chunk
+            whole = len(body) <= largest
+        except (aiohttp.ClientError, OSError):  # a TimeoutError is an OSError
+            pass
+        finally:
+            if not whole:
+                _drop(response.connection)
+            response.close()
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers)
+        return HttpAnswer(response.status, headers, bytes(body[:largest]), cut=not whole)
+
+
+async def _send(
+    session: aiohttp.ClientSession, method: str, target: URL, headers: Mapping[str, str], body: bytes | None
+) -> aiohttp.ClientResponse:
+    """Send it once; begin again when a kept connection proved dead before a byte of the request was written."""
+    for tries_left in reversed(range(TRIES_UNSENT)):
+        payload = None if body is None else _Body(body)
+        try:
+            return await session.request(method, target, data=payload, headers=headers, allow_redirects=False)
+        except aiohttp.ClientOSError:
+            if payload is None or not payload.unsent or not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def read_url(text: str) -> URL:
+    """The URL to call. Raises `OutgoingFailure` for one that is not plain http or https to a host and a port.
+
+    Stricter than the parser behind it, which drops tabs and line breaks and an empty user name: nothing that two
+    programs could read in two ways is called. The host's address is judged later.
+    """
+    if _CONTROL.search(text):
+        raise _refusal("The URL holds a space or a control character.")
+    parts = _URL.fullmatch(text)
+    if parts is None or parts["scheme"].lower() not in {"http", "https"}:
+        raise _refusal("The URL does not begin with http:// or https://.")
+    if "@" in parts["authority"]:
+        raise _refusal("The URL holds a user name or a password.")
+    if len(parts["authority"]) > LONGEST_AUTHORITY:
+        raise _refusal("The URL names a host longer than a name can be.")
+    try:
+        url = URL(text)
+        host, port = url.raw_host, url.port
+    except ValueError as error:
+        raise _refusal("The URL names no host that can be called.") from error
+    if not host or not port or _HOST.fullmatch(parts["authority"]) is None:
+        raise _refusal("The URL names no host that can be called, or no port.")
+    if _NUMERIC.fullmatch(host) and not _is_dotted_quad(host):
+        raise _refusal("The URL holds an IPv4 address that is not written as four decimal numbers.")
+    return url
+
+
+def _is_dotted_quad(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _refusal(detail: str) -> OutgoingFailure:
+    return OutgoingFailure(Fault.REFUSED_ADDRESS, detail)
+
+
+def _stopped() -> OutgoingFailure:
+    return OutgoingFailure(Fault.OTHER, "The request was given up because the service stopped.")
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _failure(error: Exception, target: URL, timeout: int) -> OutgoingFailure:
+    """What a caller is told of `error`."""
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return OutgoingFailure(Fault.OTHER, f"No answer within {duration_text(timeout)}.")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", 0)
+        fault, detail = _CERTIFICATE_FAULTS.get(code, _BAD_CERTIFICATE)
+    else:
+        fault, detail = next((fault, detail) for kind, fault, detail in _FAULTS if isinstance(error, kind))
+    return OutgoingFailure(fault, detail.format(host=target.raw_host))
+
+
+def _drop(connection: Connection | None) -> None:
+    """Hang up at once: an orderly end of TLS would go on reading what a hostile peer sends, for up to 30 seconds."""
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
+class _Body(aiohttp.BytesPayload):
+    """Knows when nothing of its request was written. Head and body are one write, so it is all or nothing."""
+
+    unsent = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write head and body."""
+        transport = writer.transport
+        self.unsent = transport is None or transport.is_closing()
+        await super().write_with_length(writer, content_length)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Hangs up at once when its head does not come."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Wait for the head of the answer."""
+        try:
+            return await super().start(connection)
+        except BaseException:
+            _drop(connection)
+            raise
+
+
+class Guard:
+    """Decides which addresses may be dialled, and makes the sockets that dial them."""
+
+    def __init__(self, options: OutgoingOptions) -> None:
+        self._allow = options.allow
+        self._loopback = options.loopback
+
+    def permits(self, text: str) -> bool:
+        """Whether this is an address, and public, allowed, or a loopback address where these are."""
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False
+        if isinstance(address, IPv6Address):
+            if address.scope_id is not None:  # it says through which interface, which is not a stranger's to say
+                return False
+            address = address.ipv4_mapped or address
+        if any(address in network for network in self._allow):
+            return True
+        return self._loopback if address.is_loopback else _is_public(address)
+
+    def socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket to connect to the address in `info`. Raises `OutgoingFailure` when it is not permitted."""
+        family, kind, protocol, _, address = info
+        if not self.permits(str(address[0])):
+            raise _refusal("The host is at an address that may not be called.")
+        return socket.socket(family, kind, protocol)
+
+
+def _is_public(address: Address) -> bool:
+    """Public unicast; of an address that carries another (NAT64, 6to4, Teredo), the one within as well."""
+    if isinstance(address, IPv6Address) and not any(address in network for network in _IPV6):
+        return False
+    return address not in _AGENTS and not DEFAULT_DENIED.classify(address).blocked
+
+
+class _Names(AbstractResolver):
+    """Looks names up, each on a thread of its own, and leaves out the addresses that may not be dialled.
+
+    Not the loop's resolver: uvloop has 4 threads for all look-ups. Not an executor: leaving the program would wait
+    for its threads, and a look-up can block for half a minute. A place is given back when its thread ends, not when
+    nobody waits any more.
+    """
+
+    def __init__(self, look_up: LookUp, guard: Guard) -> None:
+        self._look_up = look_up
+        self._guard = guard
+        self._places = asyncio.Semaphore(LOOK_UPS)
+        self._domains: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - all families are dialled
+    ) -> list[ResolveResult]:
+        """The addresses to dial. Raises `OutgoingFailure`: there are none, or none is permitted."""
+        try:
+            found = await self._find(host)
+        except (OSError, UnicodeError) as error:
+            raise OutgoingFailure(Fault.NO_NAME, f"The name {host} could not be resolved.") from error
+        if not found:
+            raise OutgoingFailure(Fault.NO_NAME, f"The name {host} has no address.")
+        permitted = _few([text for text in found if self._guard.permits(text)])
+        if not permitted:
+            raise _refusal(f"The name {host} leads to an address that may not be called.")
+        return [_result(host, port, text) for text in permitted]
+
+    async def close(self) -> None:
+        """Nothing: a look-up cannot be stopped, and its thread does not outlive the process."""
+
+    async def _find(self, host: str) -> Sequence[str]:
+        places = (self._domains.setdefault(_domain(host), asyncio.Semaphore(LOOK_UPS_OF_A_DOMAIN)), self._places)
+        await _take(places)
+        found: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+        found.add_done_callback(_look_at)
+        ended = partial(_end, places, found)
+        try:
+            Thread(target=self._run, args=(host, found.get_loop(), ended), name="look-up", daemon=True).start()
+        except RuntimeError as error:
+            ended(None, OSError("no thread to look it up"))
+            raise OSError("no thread to look it up") from error
+        return await found
+
+    def _run(
+        self,
+        host: str,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[Sequence[str] | None, Exception | None], None],
+    ) -> None:
+        addresses: Sequence[str] | None = None
+        failure: Exception | None = None
+        try:
+            addresses = self._look_up(host)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to the one who waits
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(ended, addresses, failure)
+
+
+async def _take(places: Iterable[asyncio.Semaphore]) -> None:
+    """Wait for a place of each."""
+    taken: list[asyncio.Semaphore] = []
+    try:
+        for place in places:
+            await place.acquire()
+            taken.append(place)
+    except BaseException:
+        for place in taken:
+            place.release()
+        raise
+
+
+def _end(
+    places: Iterable[asyncio.Semaphore],
+    found: "asyncio.Future[Sequence[str]]",
+    addresses: Sequence[str] | None,
+    failure: Exception | None,
+) -> None:
+    for place in places:
+        place.release()
+    if found.done():
+        return
+    if failure is not None:
+        found.set_exception(failure)
+    else:
+        found.set_result(addresses or ())
+
+
+def _look_at(found: "asyncio.Future[Sequence[str]]") -> None:
+    """A failure that nobody waits for any more is no news."""
+    if not found.cancelled():
+        found.exception()
+
+
+def _domain(host: str) -> str:
+    """The last two labels: what one name server usually answers for."""
+    return ".".join(host.rstrip(".").rsplit(".", 2)[-2:])
+
+
+def _few(addresses: Sequence[str]) -> list[str]:
+    """The first of each family, in their order."""
+    six = [text for text in addresses if ":" in text][:ADDRESSES_OF_A_FAMILY]
+    four = [text for text in addresses if ":" not in text][:ADDRESSES_OF_A_FAMILY]
+    kept = {*six, *four}
+    return [text for text in dict.fromkeys(addresses) if text in kept]
+
+
+def _result(host: str, port: int, text: str) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    return ResolveResult(
+        hostname=host, host=text, port=port, family=family, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
+    )

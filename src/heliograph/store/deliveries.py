@@ -1,0 +1,243 @@
+"""Deliveries of events as their organisation sees them: listed, read, replayed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select
+
+from heliograph import randomness
+from heliograph.domain.delivery import DeliveryStatus
+from heliograph.domain.events import EventType, endpoint_id, urls_for
+from heliograph.domain.ids import MessageId, OrganizationId
+from heliograph.domain.inbound import InboundMessage
+from heliograph.domain.instant import Instant
+from heliograph.domain.message import Message
+from heliograph.store.accounts import to_profile
+from heliograph.store.between import ANY_TIME, Between, within
+from heliograph.store.engine import Engine, Row
+from heliograph.store.inbound import to_inbound
+from heliograph.store.messages import MESSAGE_COLUMNS, to_message
+from heliograph.store.outbox import Attempt, Delivery, Outbox, to_delivery
+from heliograph.store.tables import (
+    inbound_messages,
+    messages,
+    messaging_profiles,
+    webhook_attempts,
+    webhook_deliveries,
+)
+
+REPLAYS_AT_ONCE = 1_000
+"""Events that one request replays at most: each costs a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """A delivery with all its attempts, newest first."""
+
+    delivery: Delivery
+    status: DeliveryStatus
+    started_at: Instant | None
+    finished_at: Instant | None
+    reason: str | None
+    attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries are wanted; None stands for all."""
+
+    status: DeliveryStatus | None = None
+    events: Sequence[str] | None = None
+    webhook: str | None = None
+    """A text within the event."""
+    attempts: str | None = None
+    """A text within one of the attempts: its URL, its headers, its answer."""
+    started: Between = ANY_TIME
+    finished: Between = ANY_TIME
+
+
+class DeliveryBook:
+    """Reads deliveries, and begins them anew."""
+
+    def __init__(self, engine: Engine, outbox: Outbox) -> None:
+        self._engine = engine
+        self._outbox = outbox
+
+    async def replay(
+        self, organization_id: OrganizationId, delivery: Delivery, url: str | None
+    ) -> DeliveryReport | None:
+        """Deliver an event again under its own id: to `url`, or else to the first URL that it would go to now.
+
+        None when it has none. A replay goes to that one URL, also when that endpoint is turned off.
+        """
+        begun = await self._begin([delivery], url)
+        return await self.find(organization_id, begun[0]) if begun else None
+
+    async def replay_since(
+        self, organization_id: OrganizationId, since: Instant, events: Sequence[str] | None, url: str | None
+    ) -> int:
+        """Deliver every event since a moment again, oldest first; how many had somewhere to go."""
+        kept = webhook_deliveries.c
+        where = [kept.organization_id == organization_id, kept.occurred_at >= since, kept.replay_url.is_(None)]
+        if events is not None:
+            where.append(kept.event_type.in_(events))
+        last, begun = "", 0
+        while True:
+            statement = select(*kept).where(*where).order_by(kept.id).limit(REPLAYS_AT_ONCE)
+            rows = await self._engine.fetch(statement.where(kept.id > last) if last else statement)
+            deliveries = [to_delivery(row) for row in rows]
+            begun += len(await self._begin(deliveries, url))
+            if len(rows) < REPLAYS_AT_ONCE:
+                return begun
+            last = deliveries[-1].id
+
+    async def _begin(self, deliveries: Sequence[Delivery], url: str | None) -> Sequence[str]:
+        """Make deliveries of the events of others; the ids of those that have somewhere to go."""
+        now = self._engine.clock.now()
+        first = {} if url is not None else await self._first_urls(deliveries)
+        rows = [
+            _replay_row(each, target, randomness.new_id(now), now)
+            for each in deliveries
+            if (target := url or first.get(each.id)) is not None
+        ]
+        if rows:
+            async with self._engine.transaction() as transaction:
+                await transaction.execute(insert(webhook_deliveries), rows)
+                transaction.then(self._outbox.announced)
+        return [row["id"] for row in rows]
+
+    async def _first_urls(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
+        subjects = await self.subjects(deliveries)
+        wanted = {each.profile_id for each in deliveries}
+        found = select(*messaging_profiles.c).where(messaging_profiles.c.id.in_(wanted))
+        profiles = {each.id: each for each in map(to_profile, await self._engine.fetch(found))}
+        urls = {}
+        for each in deliveries:
+            subject, profile = subjects.get(each.message_id), profiles.get(each.profile_id)
+            facts = subject.facts if isinstance(subject, Message) else None
+            urls[each.id] = next(iter(urls_for(facts, profile.settings if profile else None)), None)
+        return {name: url for name, url in urls.items() if url is not None}
+
+    async def subjects(self, deliveries: Sequence[Delivery]) -> Mapping[MessageId, Message | InboundMessage]:
+        """The messages that deliveries tell of, as far as they are kept."""
+        inbound = [each.message_id for each in deliveries if each.event is EventType.RECEIVED]
+        outbound = [each.message_id for each in deliveries if each.event is not EventType.RECEIVED]
+        found: dict[MessageId, Message | InboundMessage] = {}
+        if outbound:
+            rows = await self._engine.fetch(select(*MESSAGE_COLUMNS).where(messages.c.id.in_(outbound)))
+            found |= {each.id: each for each in map(to_message, rows)}
+        if inbound:
+            rows = await self._engine.fetch(select(*inbound_messages.c).where(inbound_messages.c.id.in_(inbound)))
+            found |= {each.id: each for each in map(to_inbound, rows)}
+        return found
+
+    async def page(
+        self, organization_id: OrganizationId, wanted: DeliveryFilter, offset: int, limit: int
+    ) -> tuple[int, Sequence[DeliveryReport]]:
+        """How many deliveries pass the filter, and one page of them, newest first."""
+        kept = webhook_deliveries.c
+        where = [kept.organization_id == organization_id, *_conditions(wanted)]
+        counted = select(func.count().label("count")).select_from(webhook_deliveries).where(*where)
+        total = (await self._engine.fetch(counted))[0]["count"]
+        statement = select(*kept).where(*where).order_by(kept.id.desc()).offset(offset).limit(limit)
+        return total, await self._reports(await self._engine.fetch(statement))
+
+    async def find(self, organization_id: OrganizationId, delivery_id: str) -> DeliveryReport | None:
+        """One delivery of an organisation."""
+        kept = webhook_deliveries.c
+        mine = (kept.id == delivery_id) & (kept.organization_id == organization_id)
+        reports = await self._reports(await self._engine.fetch(select(*kept).where(mine)))
+        return reports[0] if reports else None
+
+    async def _reports(self, rows: Sequence[Row]) -> Sequence[DeliveryReport]:
+        made = webhook_attempts.c
+        mine = made.delivery_id.in_([str(row["id"]) for row in rows])
+        newest = select(*made).where(mine).order_by(made.id.desc())
+        attempts: dict[str, list[Attempt]] = {}
+        for row in await self._engine.fetch(newest) if rows else ():
+            attempts.setdefault(str(row["delivery_id"]), []).append(_to_attempt(row))
+        return [_to_report(row, attempts.get(str(row["id"]), [])) for row in rows]
+
+
+def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    kept = webhook_deliveries.c
+    where = [_status_condition(wanted.status)]
+    if wanted.events is not None:
+        where.append(kept.event_type.in_(wanted.events))
+    if wanted.webhook is not None:
+        where.append(kept.webhook.contains(wanted.webhook, autoescape=True))
+    if wanted.attempts is not None:
+        where.append(kept.id.in_(_attempts_with(wanted.attempts)))
+    return [*where, *within(kept.started_at, wanted.started), *within(kept.finished_at, wanted.finished)]
+
+
+def _status_condition(status: DeliveryStatus | None) -> ColumnElement[bool]:
+    """What is under way has failed so far once it was tried; untried, it is shown to whoever asks for `pending`."""
+    kept = webhook_deliveries.c
+    pending, tried = kept.status == DeliveryStatus.PENDING.value, kept.attempts > 0
+    if status is None:
+        return or_(not_(pending), tried)
+    if status is DeliveryStatus.FAILED:
+        return or_(kept.status == status.value, and_(pending, tried))
+    return kept.status == status.value
+
+
+def _attempts_with(text: str) -> Any:
+    made = webhook_attempts.c
+    searched = (made.url, made.request_headers, made.response_headers, made.response_body, made.detail)
+    matching = [column.contains(text, autoescape=True) for column in searched]
+    return select(made.delivery_id).where(or_(*matching))
+
+
+def _replay_row(delivery: Delivery, url: str, new_id: str, now: Instant) -> dict[str, Any]:
+    return {
+        "id": new_id,
+        "event_id": delivery.event_id,
+        "organization_id": delivery.organization_id,
+        "profile_id": delivery.profile_id,
+        "message_id": delivery.message_id,
+        "event_type": delivery.event.value,
+        "occurred_at": delivery.occurred_at,
+        "webhook": None if delivery.webhook is None else delivery.webhook.decode(),
+        "replay_url": url,
+        "endpoint": endpoint_id(delivery.organization_id, url),
+        "status": DeliveryStatus.PENDING.value,
+        "due_at": now,
+        "position": 0,
+        "tries": 0,
+        "attempts": 0,
+    }
+
+
+def _to_report(row: Row, attempts: Sequence[Attempt]) -> DeliveryReport:
+    return DeliveryReport(
+        to_delivery(row),
+        DeliveryStatus(row["status"]),
+        row["started_at"],
+        row["finished_at"],
+        row["reason"],
+        attempts,
+    )
+
+
+def _to_attempt(row: Row) -> Attempt:
+    headers = row["response_headers"]
+    return Attempt(
+        id=str(row["id"]),
+        delivered=bool(row["delivered"]),
+        url=row["url"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        errors=_numbers(row["errors"]),
+        request_headers=_pairs(row["request_headers"]),
+        response_status=row["response_status"],
+        response_headers=None if headers is None else _pairs(headers),
+        response_body=row["response_body"],
+        detail=row["detail"],
+    )
+
+
+_numbers = msgspec.json.Decoder(list[int]).decode
+_pairs = msgspec.json.Decoder(list[tuple[str, str]]).decode

@@ -1,0 +1,295 @@
+"""Messages that came in, and what follows from them in the same transaction: opt-outs, replies, events."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from sqlalchemy import null, select, true, update
+from sqlalchemy.types import TypeEngine
+
+from heliograph import randomness
+from heliograph.domain.events import EventType
+from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
+from heliograph.domain.inbound import InboundFacts, InboundMessage, Operation
+from heliograph.domain.instant import Instant
+from heliograph.domain.lifecycle import Change, result, sources
+from heliograph.domain.message import Message, MessageType
+from heliograph.domain.outcome import opted_out
+from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql
+from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.messages import EPOCH, MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, word, words
+from heliograph.store.opt_outs import in_scope
+from heliograph.store.outbox import LOG, Announcement, Logged, Outbox
+from heliograph.store.tables import account_epoch, inbound_messages, messages, opt_outs, refused_inbound
+
+RECEIVE, RECEIVED = "receive", "received"
+"""Change and status in the log of an inbound message, which has no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """A message that came in, and what is to follow from it."""
+
+    message: InboundMessage
+    epoch: int
+    """The epoch of the accounts that it was judged by."""
+    keyword: str | None = None
+    """As it was recognised, for the opt-out that it makes."""
+    reply: Message | None = None
+    cancel_pending: bool = True
+    """Whether a STOP calls off what waits for its sender."""
+
+
+class Received(Enum):
+    """The answer to a `Reception`."""
+
+    KEPT = "kept"
+    KNOWN = "known"
+    """It was kept before."""
+    STALE = "stale"
+    """An account changed since: look it up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedInbound:
+    """A message for a number that is nobody's."""
+
+    id: str
+    carrier: str
+    sender: str
+    recipient: str
+    reason: str
+    at: Instant
+
+
+_KEPT: Mapping[str, TypeEngine[Any]] = {
+    "id": ID,
+    "organization_id": ID,
+    "profile_id": ID,
+    "type": TEXT,
+    "sender": TEXT,
+    "recipient": TEXT,
+    "text": TEXT,
+    "parts": COUNT,
+    "received_at": MICROS,
+    "carrier": TEXT,
+    "carrier_reference": TEXT,
+    "operation": TEXT,
+    "facts": TEXT,
+}
+_REFUSED: Mapping[str, TypeEngine[Any]] = {
+    "id": ID,
+    "carrier": TEXT,
+    "sender": TEXT,
+    "recipient": TEXT,
+    "reason": TEXT,
+    "at": MICROS,
+}
+_HELD: Mapping[str, TypeEngine[Any]] = {
+    "id": ID,
+    "organization_id": ID,
+    "profile_id": ID,
+    "sender": TEXT,
+    "recipient": TEXT,
+    "keyword": TEXT,
+    "created_at": MICROS,
+}
+
+
+def _insert(table: Any, names: Sequence[str]) -> Any:
+    def build(sql: Sql) -> Any:
+        rows = select(*[sql.rows.c[name] for name in names]).where(true())
+        insert = sql.insert(table).from_select(list(names), rows, include_defaults=False)
+        return insert.on_conflict_do_nothing().returning(table.c.id)
+
+    return build
+
+
+def _end(sql: Sql) -> Any:
+    rows, held = sql.rows.c, opt_outs.c
+    mine = (held.organization_id == rows.organization_id) & (held.recipient == rows.recipient)
+    return (
+        update(opt_outs)
+        .where(mine, held.ended_at.is_(None), in_scope(rows.profile_id, held.profile_id))
+        .values(ended_at=sql.now)
+        .returning(held.id)
+    )
+
+
+def _call_off(sql: Sql) -> Any:
+    rows, waiting = sql.rows.c, messages.c
+    return (
+        update(messages)
+        .where(
+            waiting.organization_id == rows.organization_id,
+            waiting.recipient == rows.recipient,
+            waiting.due_at.is_not(None),
+            waiting.status.in_(words(sources(Change.OPT_OUT))),
+            waiting.answers.is_(None),
+            in_scope(waiting.profile_id, rows.profile_id),
+        )
+        .values(status=word(result(Change.OPT_OUT)), due_at=null())
+        .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
+    )
+
+
+def _explain(sql: Sql) -> Any:
+    """Each called-off message names its own sender in its error, so this follows the statement that found them."""
+    return update(messages).where(messages.c.id == sql.rows.c.id).values(errors=sql.rows.c.errors)
+
+
+KEEP = Batch(_KEPT, _insert(inbound_messages, list(_KEPT)))
+REFUSE = Batch(_REFUSED, _insert(refused_inbound, list(_REFUSED)))
+HOLD = Batch(_HELD, _insert(opt_outs, list(_HELD)))
+END = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _end)
+CALL_OFF = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _call_off)
+EXPLAIN = Batch({"id": ID, "errors": TEXT}, _explain)
+EPOCH_NOW = Batch({"any": COUNT}, lambda sql: select(EPOCH.label("epoch"), sql.now.label("now")).select_from(sql.rows))
+
+
+class InboundVerbs:
+    """What is done with messages that come in."""
+
+    def __init__(self, engine: Engine, verbs: MessageVerbs, outbox: Outbox) -> None:
+        self._engine = engine
+        self._verbs = verbs
+        self._outbox = outbox
+
+    async def receive(self, transaction: Transaction, items: Sequence[Reception]) -> Sequence[Received]:
+        """Keep messages with all that follows from them; a verb of the group commit."""
+        epoch = (await transaction.batch(EPOCH_NOW, [(1,)]))[0]["epoch"]
+        current = [item for item in items if item.epoch == epoch]
+        rows = await transaction.batch(KEEP, [_to_row(item.message) for item in current]) if current else ()
+        new = {str(row["id"]) for row in rows}
+        kept = [item for item in current if item.message.id in new]
+        await self._tell(transaction, [item.message for item in kept])
+        for item in kept:
+            await self._follow(transaction, item)
+        return [
+            Received.STALE if item.epoch != epoch else Received.KEPT if item.message.id in new else Received.KNOWN
+            for item in items
+        ]
+
+    async def refuse(self, transaction: Transaction, items: Sequence[RefusedInbound]) -> Sequence[None]:
+        """Keep that messages were refused; a verb of the group commit."""
+        rows = [(item.id, item.carrier, item.sender, item.recipient, item.reason, item.at) for item in items]
+        await transaction.batch(REFUSE, rows)
+        return [None] * len(items)
+
+    async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[InboundMessage | None, int]:
+        """An inbound message of an organisation, and the epoch of the accounts at that moment."""
+        mine = (inbound_messages.c.id == message_id) & (inbound_messages.c.organization_id == organization_id)
+        statement = select(*inbound_messages.c, EPOCH.label("epoch")).select_from(
+            account_epoch.outerjoin(inbound_messages, mine)
+        )
+        row = (await self._engine.fetch(statement))[0]
+        return (None if row["id"] is None else to_inbound(row)), row["epoch"]
+
+    async def refused(self, limit: int) -> Sequence[RefusedInbound]:
+        """The messages last refused, newest first."""
+        statement = select(*refused_inbound.c).order_by(refused_inbound.c.id.desc()).limit(limit)
+        return [RefusedInbound(**{**row, "id": str(row["id"])}) for row in await self._engine.fetch(statement)]
+
+    async def _tell(self, transaction: Transaction, kept: Sequence[InboundMessage]) -> None:
+        """Log the arrivals, and announce them to their profiles."""
+        if not kept:
+            return
+        now = self._engine.clock.now()
+        ids = [randomness.new_id(now) for _ in kept]
+        logged = [
+            (event_id, each.id, RECEIVE, RECEIVED, each.received_at, each.operation)
+            for event_id, each in zip(ids, kept, strict=True)
+        ]
+        await transaction.batch(LOG, logged)
+        told = [_announcement(event_id, each) for event_id, each in zip(ids, kept, strict=True)]
+        await self._outbox.announce(transaction, told)
+
+    async def _follow(self, transaction: Transaction, item: Reception) -> None:
+        """What its keyword asks for."""
+        message = item.message
+        person = [(message.organization_id, message.profile_id, message.sender)]
+        scope = {"account_wide": self._verbs.account_wide}
+        reply = item.reply
+        if message.operation is Operation.STOP:
+            asked = [(message.id, *person[0])]
+            # Somebody who has opted out gets one confirmation, however often they say so.
+            if await transaction.batch(OPTED_OUT, asked, **scope):
+                reply = None
+            await transaction.batch(HOLD, [_held_row(item)])
+            if item.cancel_pending:
+                await self._call_off(transaction, person)
+        elif message.operation is Operation.START:
+            await transaction.batch(END, person, **scope)
+        if reply is not None:
+            await self._verbs.insert(transaction, [reply])
+            transaction.then(self._verbs.released)
+
+    async def _call_off(self, transaction: Transaction, person: Sequence[tuple[Any, ...]]) -> None:
+        rows = await transaction.batch(CALL_OFF, person, account_wide=self._verbs.account_wide)
+        if not rows:
+            return
+        errors = {str(row["id"]): opted_out(row["sender"], row["recipient"]) for row in rows}
+        await transaction.batch(EXPLAIN, [(name, _encode([error]).decode()) for name, error in sorted(errors.items())])
+        logged = [Logged(row, Change.OPT_OUT, row["now"], errors[str(row["id"])].detail) for row in rows]
+        await self._outbox.log(transaction, logged)
+        scheduled = (row for row in rows if row["send_at"] is not None)
+        counts = Counter(OrganizationId(str(row["organization_id"])) for row in scheduled)
+        await self._verbs.count_pending(transaction, counts, -1)
+
+
+_encode = msgspec.json.Encoder().encode
+_facts = msgspec.json.Decoder(InboundFacts).decode
+
+
+def _to_row(message: InboundMessage) -> tuple[Any, ...]:
+    """The columns of `_KEPT`, in their order."""
+    own = [getattr(message, name) for name in _KEPT if name != "facts"]
+    return (*own, _encode(message.facts).decode())
+
+
+def to_inbound(row: Row) -> InboundMessage:
+    """A row of `inbound_messages` as the domain knows it."""
+    return InboundMessage(
+        id=MessageId(str(row["id"])),
+        organization_id=OrganizationId(str(row["organization_id"])),
+        profile_id=ProfileId(str(row["profile_id"])),
+        type=MessageType(row["type"]),
+        sender=row["sender"],
+        recipient=row["recipient"],
+        text=row["text"],
+        parts=row["parts"],
+        received_at=Instant(row["received_at"]),
+        carrier=row["carrier"],
+        carrier_reference=row["carrier_reference"],
+        operation=None if row["operation"] is None else Operation(row["operation"]),
+        facts=_facts(row["facts"]),
+    )
+
+
+def _announcement(event_id: str, message: InboundMessage) -> Announcement:
+    return Announcement(
+        event_id,
+        EventType.RECEIVED,
+        message.organization_id,
+        message.profile_id,
+        message.id,
+        message.received_at,
+        own_url=None,
+        use_profile=True,
+    )
+
+
+def _held_row(item: Reception) -> tuple[Any, ...]:
+    message = item.message
+    return (
+        message.id,
+        message.organization_id,
+        message.profile_id,
+        message.recipient,
+        message.sender,
+        item.keyword,
+        message.received_at,
+    )
