@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
-from bench import lateness, process, schedule, store
+from bench import lateness, process, schedule, store, webhooks
 from bench.measure import Options, postgres_settings, show_machine
 from bench.service import durable_postgres
 
@@ -14,6 +14,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], None]] = {
     "latency": schedule.run_latency,
     "lateness": lateness.run,
     "store": store.run,
+    "webhooks": webhooks.run,
     "start": process.run_start,
     "memory": process.run_memory,
 }

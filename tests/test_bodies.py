@@ -143,6 +143,11 @@ def test_an_inbound_mms_without_text_shows_an_empty_one() -> None:
     assert shown(inbound_body(replace(INBOUND, text=None)))["text"] == ""
 
 
+def test_an_inbound_message_of_a_profile_without_webhooks_shows_empty_urls() -> None:
+    body = shown_inbound(webhook_url=None, webhook_failover_url=None)
+    assert (body["webhook_url"], body["webhook_failover_url"]) == ("", "")
+
+
 @pytest.mark.parametrize("operation", Operation)
 def test_a_keyword_is_shown_as_what_it_asks_for(operation: Operation) -> None:
     assert shown(inbound_body(replace(INBOUND, operation=operation)))["autoresponse_type"] == operation.value

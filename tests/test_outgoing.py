@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -65,8 +66,8 @@ class Endpoint:
                 self.requests.append(await self._request(reader))
                 self.asked.set()
                 await self._play(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the other side left, or the test is over
         finally:
             self.left.set()
             writer.close()
@@ -222,6 +223,8 @@ LITERALS = [
     "[ff02::1]",
     "[2001:db8::1]",
     "[4000::1]",
+    "[64:ff9b::168.63.129.16]",
+    "[2002:a83f:8110::]",
     ANY_HOST,
     "0.1.2.3",
     "10.0.0.1",
@@ -308,11 +311,22 @@ STRANGE = [
 ]
 
 
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+HAS_IPV6 = _has_ipv6()
+
+
 @asynccontextmanager
 async def whole_machine() -> AsyncIterator[Sequence[Endpoint]]:
     """Listens at every address of this machine, IPv4 and, where there is any, IPv6, on one port."""
     async with endpoint(host=ANY_HOST) as four:
-        if not socket.has_ipv6:
+        if not HAS_IPV6:
             yield [four]
             return
         async with endpoint(host="::", port=four.port) as six:
@@ -343,6 +357,22 @@ async def test_a_url_that_could_be_read_in_two_ways_is_refused_where_even_loopba
         refused = await failure(http, url.replace("{port}", str(place.port)))
         assert refused.fault is Fault.REFUSED_ADDRESS
         assert place.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("http://a:b@example.com/", "The URL holds a user name or a password."),
+        ("ftp://example.com/", "The URL does not begin with http:// or https://."),
+        ("http://example.com/\n", "The URL holds a space or a control character."),
+        ("http://example.com:0/", "The URL names no host that can be called, or no port."),
+        ("http://127.1/", "The URL holds an IPv4 address that is not written as four decimal numbers."),
+        ("http://127.0.0.1/", "The host is at an address that may not be called."),
+    ],
+)
+async def test_a_refusal_says_what_is_wrong(url: str, detail: str) -> None:
+    async with client(STRICT) as http:
+        assert (await failure(http, url)).detail == detail
 
 
 @pytest.mark.parametrize("address", [*(host.strip("[]") for host in LITERALS if host.isascii()), "2606:4700::1%lo"])
@@ -399,20 +429,25 @@ async def test_a_name_that_changes_its_address_is_judged_anew(monkeypatch: pytes
         assert (permitted.connections, forbidden.connections) == (1, 0)
 
 
-@pytest.mark.parametrize("addresses", [("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "::1")])
+BOTH = [("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")]
+
+
+@pytest.mark.parametrize("addresses", BOTH)
 async def test_there_is_no_falling_back_to_a_refused_address(addresses: tuple[str, ...]) -> None:
-    async with whole_machine() as places, client(OTHER_HOME, look_up=leads_to(*addresses)) as http:
-        with socket.create_server(("127.0.0.2", 0)) as taken:
-            unreachable = taken.getsockname()[1]
-        assert (await failure(http, f"http://both.example:{unreachable}/")).fault is Fault.NO_CONNECTION
-        answer = await post(http, f"http://both.example:{places[0].port}/")
-        assert (answer.status, places[0].connections) == (200, 1)
-
-
-async def test_a_refused_address_beside_a_permitted_one_is_never_dialled() -> None:
-    async with endpoint() as forbidden, client(OTHER_HOME, look_up=leads_to("127.0.0.2", "127.0.0.1")) as http:
+    async with endpoint() as forbidden, client(OTHER_HOME, look_up=leads_to(*addresses)) as http:
         assert (await failure(http, f"http://both.example:{forbidden.port}/")).fault is Fault.NO_CONNECTION
         assert forbidden.connections == 0
+
+
+@pytest.mark.parametrize("addresses", BOTH)
+async def test_a_refused_address_does_not_close_the_permitted_one_beside_it(addresses: tuple[str, ...]) -> None:
+    async with (
+        endpoint() as forbidden,
+        endpoint(host="127.0.0.2", port=forbidden.port) as permitted,
+        client(OTHER_HOME, look_up=leads_to(*addresses)) as http,
+    ):
+        assert (await post(http, f"http://both.example:{permitted.port}/")).status == 200
+        assert (permitted.connections, forbidden.connections) == (1, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "[::ffff:127.0.0.2]"])
@@ -428,7 +463,7 @@ async def test_an_allowed_network_opens_nothing_else(host: str) -> None:
         assert [place.connections for place in places] == [0] * len(places)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", *(["[::1]"] if HAS_IPV6 else [])])
 async def test_where_loopback_is_open_this_machine_can_be_called(host: str) -> None:
     async with whole_machine() as places, client() as http:
         assert (await post(http, f"http://{host}:{places[0].port}/")).status == 200
@@ -457,6 +492,12 @@ async def test_a_post_arrives_as_it_was_given() -> None:
         assert lines[0] == "POST /a%2Fb?c=d HTTP/1.1"
         assert {"X-One: 1", "Content-Type: application/json", f"Host: 127.0.0.1:{place.port}"} <= set(lines)
         assert body == b'{"a":1}'
+
+
+async def test_an_empty_post_says_that_it_is_empty() -> None:
+    async with endpoint() as place, client() as http:
+        await http.post(place.url, b"", {}, timeout=20 * SECOND)
+        assert b"Content-Length: 0\r\n" in place.requests[0]
 
 
 async def test_an_answer_is_told_whole() -> None:
@@ -683,12 +724,10 @@ async def test_a_kept_connection_that_the_server_closed_costs_no_delivery() -> N
             assert place.connections == number
 
 
-async def test_a_post_is_never_sent_twice() -> None:
-    def play_twice() -> Play:
-        plays = [says(OK), says_and_hangs_up(b"")]
-        return lambda reader, writer: plays.pop(0)(reader, writer)
-
-    async with endpoint(play_twice()) as place, client() as http:
+@pytest.mark.parametrize("end", [says_and_hangs_up(b""), says_and_resets(b"")], ids=["end", "reset"])
+async def test_what_was_sent_on_a_kept_connection_is_never_sent_twice(end: Play) -> None:
+    plays = [ANSWERS, end, ANSWERS]
+    async with endpoint(lambda reader, writer: plays.pop(0)(reader, writer)) as place, client() as http:
         assert (await post(http, place.url)).status == 200
         assert (await failure(http, place.url)).fault is Fault.OTHER
         assert (len(place.requests), place.connections) == (2, 1)
@@ -717,8 +756,8 @@ async def test_a_dead_name_server_holds_up_no_other_name() -> None:
             asyncio.create_task(failure(http, f"http://n{n}.dead.test:{place.port}/", 300 * MILLISECOND))
             for n in range(2 * outgoing.LOOK_UPS)
         ]
-        assert (await post(http, f"http://alive.example:{place.port}/")).status == 200
         assert {ended.fault for ended in await asyncio.gather(*dead)} == {Fault.OTHER}
+        assert (await post(http, f"http://alive.example:{place.port}/")).status == 200
         held.set()
 
 
@@ -744,6 +783,42 @@ async def test_a_failure_of_the_resolver_itself_reaches_the_caller_and_keeps_no_
         for _ in range(2 * outgoing.LOOK_UPS_OF_A_DOMAIN):
             with pytest.raises(LookupError):
                 await post(http, "http://hooks.example/")
+
+
+async def test_where_no_thread_can_be_had_the_name_is_not_resolved_and_no_place_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with endpoint() as place, client(look_up=leads_to("127.0.0.1")) as http:
+        url = f"http://hooks.example:{place.port}/"
+        with monkeypatch.context() as scarcity:
+            scarcity.setattr(threading.Thread, "start", _no_thread)
+            for _ in range(2 * outgoing.LOOK_UPS_OF_A_DOMAIN):
+                assert (await failure(http, url)).fault is Fault.NO_NAME
+        assert (await post(http, url)).status == 200
+
+
+def _no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_a_request_given_up_while_it_waits_for_a_look_up_keeps_no_place() -> None:
+    held, asked, loop = threading.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def look_up(host: str) -> Sequence[str]:
+        loop.call_soon_threadsafe(asked.set)
+        held.wait()
+        return ["127.0.0.1"]
+
+    names = outgoing._Names(look_up, Guard(LOCAL))
+    slow = [f"n{n}.d{n // outgoing.LOOK_UPS_OF_A_DOMAIN}.test" for n in range(2 * outgoing.LOOK_UPS)]
+    waiting = [asyncio.create_task(names.resolve(name)) for name in slow]
+    await asked.wait()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    held.set()
+    found = await asyncio.gather(*map(names.resolve, slow))
+    assert len(found) == len(slow)
 
 
 # -------------------------------------------------------------------------------------------------------------- TLS
@@ -820,18 +895,32 @@ async def test_a_server_that_speaks_no_tls_is_no_connection() -> None:
         assert (await failure(http, f"https://127.0.0.1:{port}/")).fault is Fault.NO_CONNECTION
 
 
-@pytest.mark.parametrize(
-    "play",
-    [floods(OPEN_END, b"x" * 65536), floods(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
-    ids=["body", "head"],
-)
-async def test_a_flood_over_tls_is_hung_up_on_at_once(play: Play) -> None:
-    """An orderly end of TLS would take in what comes for another 30 seconds."""
-    async with tls_pair(play) as (http, place, url):
-        with suppress(OutgoingFailure):
-            await post(http, url, 300 * MILLISECOND)
-        async with asyncio.timeout(10):
-            await place.left.wait()
+def _deaf(listener: socket.socket, context: ssl.SSLContext, said: bytes, left: Callable[[], object]) -> None:
+    """Speaks TLS, says this, and answers nothing more, not even the other side's goodbye."""
+    connection, _ = listener.accept()
+    with context.wrap_socket(connection, server_side=True) as speaking:
+        speaking.sendall(said)
+        raw = socket.socket(fileno=speaking.detach())
+    with raw, suppress(ConnectionResetError):
+        while raw.recv(65536):
+            pass
+    left()
+
+
+@pytest.mark.parametrize("said", [b"", OPEN_END + b"x" * 5000], ids=["no head", "too large a body"])
+async def test_a_deaf_server_over_tls_is_hung_up_on_at_once(said: bytes) -> None:
+    """An orderly end of TLS would wait another 30 seconds for the server's part in it."""
+    authority, trust, left = trustme.CA(), ssl.create_default_context(), asyncio.Event()
+    authority.configure_trust(trust)
+    leave = partial(asyncio.get_running_loop().call_soon_threadsafe, left.set)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        context = serving("127.0.0.1", authority=authority)
+        threading.Thread(target=_deaf, args=(listener, context, said, leave), daemon=True).start()
+        async with client(tls=trust) as http:
+            with suppress(OutgoingFailure):
+                await post(http, f"https://127.0.0.1:{listener.getsockname()[1]}/", 300 * MILLISECOND)
+            async with asyncio.timeout(10):
+                await left.wait()
 
 
 # ---------------------------------------------------------------------------------------------------- start and stop

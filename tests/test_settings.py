@@ -10,9 +10,8 @@ import pytest
 
 from heliograph import settings as settings_module
 from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+from heliograph.setting_kinds import KIB, MIB
 from heliograph.settings import (
-    KIB,
-    MIB,
     BadSettings,
     Database,
     Dispatch,

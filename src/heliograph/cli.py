@@ -94,6 +94,8 @@ def _declare_serve(commands: Commands) -> None:
     serve.add_argument("--host", help="address to listen on")
     serve.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
     serve.add_argument("--sandbox", action="store_true", help="simulated carrier, handsets and test clock")
+    webhook_url = "where events of the sandbox's profile are sent"
+    serve.add_argument("--webhook-url", dest="sandbox_webhook_url", metavar="URL", help=webhook_url)
     serve.add_argument("--ready-file", type=Path, metavar="PATH", help="written once requests are accepted")
 
 
@@ -109,7 +111,12 @@ class _Version(argparse.Action):
 
 
 def _overrides(given: argparse.Namespace) -> dict[str, object]:
-    named = {"host": "http.host", "port": "http.port", "database": "database.url"}
+    named = {
+        "host": "http.host",
+        "port": "http.port",
+        "database": "database.url",
+        "sandbox_webhook_url": "sandbox.webhook_url",
+    }
     values = {setting: getattr(given, name, None) for name, setting in named.items()}
     if getattr(given, "sandbox", False):
         values["sandbox.enabled"] = True
@@ -117,6 +124,8 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
 
 
 def _serve(given: argparse.Namespace, settings: Settings) -> int:
+    if given.sandbox_webhook_url and not settings.sandbox.enabled:
+        raise CommandFailed("--webhook-url is for the sandbox's profile: give --sandbox too, or set it on a profile.")
     run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where))
     return 0
 

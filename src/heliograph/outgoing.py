@@ -31,7 +31,7 @@ from weakref import WeakValueDictionary
 import aiohttp
 from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from aiohttp.connector import Connection
-from ssrfguard import DEFAULT_DENIED
+from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Reach
 from yarl import URL
 
 from heliograph.domain.delivery import Fault
@@ -68,14 +68,12 @@ ADDRESSES_OF_A_FAMILY = 4
 LONGEST_AUTHORITY = 253 + len(":65535")
 """Characters of the longest name that DNS can carry (RFC 1035, 2.3.4) and a port."""
 
-READ_AHEAD = 64 * 1024
-"""Bytes of a body that are taken off the wire before somebody reads them; twice that at most."""
-
 # What is handed out of IPv6 (RFC 4291, 2.4), and what DNS64 makes of public IPv4 addresses (RFC 6052). ssrfguard's
 # table names what is special within these, and leaves open what lies beside them.
 _IPV6 = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
-# A public address that on Azure is the host's own agent, and hands out credentials.
-_AGENTS = frozenset({IPv4Address("168.63.129.16")})
+# Beside what is not public: a public address that on Azure is the host's own agent, and hands out credentials.
+_AGENT = Block(IPv4Network("168.63.129.16/32"), "Cloud agent (Azure)", "", Reach.DENIED)
+_DENIED = AddressTable((*DEFAULT_DENIED.blocks, _AGENT))
 
 _CONTROL = regex(r"[\x00-\x20\x7f]")
 _URL = regex(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?:[/?#].*)?", ASCII)
@@ -234,7 +232,6 @@ class OutgoingHttp:
             response_class=_Response,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            read_bufsize=READ_AHEAD,
             auto_decompress=False,
             headers={"User-Agent": "Heliograph", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(connect=self._options.connect / SECOND),
@@ -263,14 +260,15 @@ async def _send(
     session: aiohttp.ClientSession, method: str, target: URL, headers: Mapping[str, str], body: bytes | None
 ) -> aiohttp.ClientResponse:
     """Send it once; begin again when a kept connection proved dead before a byte of the request was written."""
-    for tries_left in reversed(range(TRIES_UNSENT)):
+    tries = 0
+    while True:
+        tries += 1
         payload = None if body is None else _Body(body)
         try:
             return await session.request(method, target, data=payload, headers=headers, allow_redirects=False)
         except aiohttp.ClientOSError:
-            if payload is None or not payload.unsent or not tries_left:
+            if payload is None or not payload.unsent or tries == TRIES_UNSENT:
                 raise
-    raise AssertionError("the last try returns or raises")
 
 
 def read_url(text: str) -> URL:
@@ -396,7 +394,7 @@ def _is_public(address: Address) -> bool:
     """Public unicast; of an address that carries another (NAT64, 6to4, Teredo), the one within as well."""
     if isinstance(address, IPv6Address) and not any(address in network for network in _IPV6):
         return False
-    return address not in _AGENTS and not DEFAULT_DENIED.classify(address).blocked
+    return not _DENIED.classify(address).blocked
 
 
 class _Names(AbstractResolver):

@@ -31,14 +31,16 @@ from heliograph.dispatch.time_travel import TimeTravel
 from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.accounts import NumberPool, Organization, Profile, ProfileSettings, Sender
 from heliograph.domain.address import parse_sender
-from heliograph.domain.compose import Tables
+from heliograph.domain.compose import Tables, check_url
 from heliograph.domain.delivery import Tries
+from heliograph.domain.errors import Refusal
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.numbers import NumberDirectory, parse_overrides
 from heliograph.domain.outcome import RepeatPolicy
 from heliograph.domain.pricing import parse_rates
 from heliograph.domain.schedule import ScheduleRules
+from heliograph.domain.signing_keys import keys_at
 from heliograph.log import get_logger
 from heliograph.outgoing import OutgoingHttp, OutgoingOptions
 from heliograph.service import Service
@@ -49,6 +51,7 @@ from heliograph.store.health import require_answer
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
+from heliograph.webhooks.signing import public_key
 
 logger = get_logger("server")
 
@@ -72,6 +75,8 @@ class Running:
     api_key: str | None = None
     messaging_profile_id: str | None = None
     from_number: str | None = None
+    webhook_public_key: str | None = None
+    """What a receiver verifies webhooks with."""
 
     def ready(self) -> dict[str, str]:
         """What the ready file holds: where the server is and, in the sandbox, what to call it with."""
@@ -80,6 +85,7 @@ class Running:
             "api_key": self.api_key,
             "messaging_profile_id": self.messaging_profile_id,
             "from_number": self.from_number,
+            "webhook_public_key": self.webhook_public_key,
         }
         return {name: value for name, value in told.items() if value is not None}
 
@@ -278,10 +284,25 @@ def _base_url(host: str, listening: socket.socket) -> str:
 async def _introduce(store: Store, settings: Settings, base_url: str) -> Running:
     """In the sandbox, a first organisation and a new key for this start; elsewhere only the address."""
     if not settings.sandbox.enabled:
+        await store.webhook_keys.ensure_all(store.clock.now())
         return Running(base_url, store)
     organization, profile = await _sandbox_account(store)
+    await store.webhook_keys.ensure_all(store.clock.now())
+    if settings.sandbox.webhook_url:
+        await _report_to(store, profile, settings.sandbox.webhook_url)
     key = await new_key(store, organization, "sandbox")
-    return Running(base_url, store, key, profile.id, SANDBOX_NUMBERS[0])
+    signing = keys_at(await store.webhook_keys.of(organization.id, store.clock.now()), store.clock.now())
+    return Running(base_url, store, key, profile.id, SANDBOX_NUMBERS[0], public_key(signing.signer))
+
+
+async def _report_to(store: Store, profile: Profile, url: str) -> None:
+    """Give the sandbox's profile the URL that was asked for at the start. Raises `CannotServe` for one that is none."""
+    try:
+        check_url(url, "/webhook_url")
+    except Refusal as refusal:
+        raise CannotServe(f"sandbox.webhook_url: {refusal.detail}") from None
+    changed = msgspec.structs.replace(profile.settings, webhook_url=url)
+    await store.changes.save_profile(replace(profile, settings=changed, updated_at=store.clock.now()))
 
 
 async def new_key(store: Store, organization: Organization, name: str) -> str:

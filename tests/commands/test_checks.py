@@ -16,7 +16,8 @@ from heliograph.commands.checks import (
     worst,
 )
 from heliograph.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant
-from heliograph.settings import MIB, Database, Schedule, Settings
+from heliograph.setting_kinds import MIB
+from heliograph.settings import Database, Schedule, Settings
 from heliograph.store.health import DatabaseFacts, Safeguard
 from heliograph.store.reports import Overview
 from heliograph.store.schema import SchemaState

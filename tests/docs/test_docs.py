@@ -263,3 +263,28 @@ def test_the_steps_for_ci_point_an_sdk_at_a_running_server(quick_start: QuickSta
 def test_the_readme_has_the_same_steps_for_ci(quick_start: QuickStart) -> None:
     steps = [code for language, code in quick_start.blocks if language == "sh"][6]
     assert f"```sh\n{steps}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_webhooks_of_the_page_come_to_its_receiver(quick_start: QuickStart) -> None:
+    text = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    blocks = [(language, code) for _, language, code in FENCED.findall(text)]
+    python, shown = (code for language, code in blocks if language in {"python", "text"})
+    serve, point, talk = (code for language, code in blocks if language == "sh")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = str(listening.getsockname()[1])
+
+    def ours(code: str) -> str:
+        return code.replace("8400", quick_start.port).replace("3000", theirs)
+
+    (quick_start.folder / "receiver.py").write_text(ours(python))
+    server = quick_start.started(f"exec {ours(serve)}")
+    assert server.stdout is not None
+    told = dict(server.stdout.readline().strip().split(": ", 1) for _ in range(5))
+    where = ours(point).replace("KEY_...", told["api_key"]).replace("KEY=...", f"KEY={told['webhook_public_key']}")
+    receiver = quick_start.started(where.replace("python receiver.py", "exec python receiver.py"))
+    quick_start.shell(where.replace("python receiver.py", ours(talk)))
+    assert receiver.stdout is not None
+    assert sorted(receiver.stdout.readline() for _ in range(3)) == sorted(shown.splitlines(keepends=True))
+    for process in (receiver, server):
+        process.terminate()
+        process.communicate()

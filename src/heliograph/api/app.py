@@ -52,7 +52,7 @@ RESOURCES: Mapping[str, Methods] = {
     "/webhook_deliveries/{id}": {"GET": webhook_deliveries.retrieve},
     "/webhook_deliveries/{id}/replay": {"POST": webhook_deliveries.replay},
     "/messaging_profiles": {"POST": profiles.create, "GET": profiles.index},
-    "/messaging_profiles/{id}": {"GET": profiles.retrieve},
+    "/messaging_profiles/{id}": {"GET": profiles.retrieve, "PATCH": profiles.change},
     "/messaging_profiles/{profile_id}/autoresp_configs": {"GET": autoresponses.index, "POST": autoresponses.create},
     "/messaging_profiles/{profile_id}/autoresp_configs/{autoresp_cfg_id}": {
         "GET": autoresponses.retrieve,

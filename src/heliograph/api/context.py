@@ -61,7 +61,8 @@ class ApiContext:
             except StaleAccounts:
                 await accounts.refresh()
             except Refusal:
-                if not await accounts.refresh():
+                await accounts.refresh()
+                if accounts.epoch == epoch:
                     raise
         raise Refusal(Code.SERVICE_UNAVAILABLE, "Accounts are being changed; try again.")
 

@@ -1,11 +1,13 @@
-"""`/messaging_profiles`: make, list and read (Contract 6.1)."""
+"""`/messaging_profiles`: make, list, read and change (Contract 6.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from re import Pattern
 from re import compile as regex
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,10 +21,13 @@ from heliograph.api.shapes import Data, encode
 from heliograph.domain.accounts import ANYWHERE, NumberPool, Profile, ProfileSettings
 from heliograph.domain.compose import check_url
 from heliograph.domain.errors import Code, Refusal
-from heliograph.domain.ids import ProfileId, canonical_uuid
+from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
 from heliograph.domain.instant import to_text
+from heliograph.store.accounts import NoSuchRecord
 
 MAX_NAME = 255
+MAX_SECRET = 255
+MAX_ID = 64
 _COUNTRY = regex(r"[A-Z]{2}")
 _ALPHA = regex(r"[A-Za-z0-9 ]{1,11}")
 _LIMIT = regex(r"[0-9]+(?:\.[0-9]+)?")
@@ -30,43 +35,54 @@ FILTERS = {"name": frozenset({"eq", "contains"})}
 
 
 class ProfileRequest(Struct, kw_only=True):
-    """The body of `POST /messaging_profiles`."""
+    """The body of `POST /messaging_profiles`; what is absent has the provider's default."""
 
-    name: str | None = None
-    whitelisted_destinations: list[str] | None = None
-    enabled: bool = True
-    webhook_url: str | None = None
-    webhook_failover_url: str | None = None
-    webhook_api_version: str = "2"
-    number_pool_settings: dict[str, object] | None = None
-    url_shortener_settings: dict[str, object] | None = None
-    alpha_sender: str | None = None
-    daily_spend_limit: str | None = None
-    daily_spend_limit_enabled: bool = False
-    mms_fall_back_to_sms: bool = False
-    mms_transcoding: bool = False
-    mobile_only: bool = False
-    smart_encoding: bool = False
-    health_webhook_url: str | None = None
-    ai_assistant_id: str | None = None
-    resource_group_id: str | None = None
+    name: str | UnsetType | None = UNSET
+    whitelisted_destinations: list[str] | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+    webhook_url: str | UnsetType | None = UNSET
+    webhook_failover_url: str | UnsetType | None = UNSET
+    webhook_api_version: str | UnsetType = UNSET
+    number_pool_settings: dict[str, object] | UnsetType | None = UNSET
+    url_shortener_settings: dict[str, object] | UnsetType | None = UNSET
+    alpha_sender: str | UnsetType | None = UNSET
+    daily_spend_limit: str | UnsetType | None = UNSET
+    daily_spend_limit_enabled: bool | UnsetType = UNSET
+    mms_fall_back_to_sms: bool | UnsetType = UNSET
+    mms_transcoding: bool | UnsetType = UNSET
+    mobile_only: bool | UnsetType = UNSET
+    smart_encoding: bool | UnsetType = UNSET
+    health_webhook_url: str | UnsetType | None = UNSET
+    ai_assistant_id: str | UnsetType | None = UNSET
+    resource_group_id: str | UnsetType | None = UNSET
+
+
+class ProfileChange(ProfileRequest, kw_only=True):
+    """The body of `PATCH /messaging_profiles/{id}`; what is absent stays as it is."""
+
+    v1_secret: str | UnsetType = UNSET
 
 
 DECODER = msgspec.json.Decoder(ProfileRequest)
+CHANGE_DECODER = msgspec.json.Decoder(ProfileChange)
+
+Given = Mapping[str, Any]
+"""The fields that a body holds."""
+_REQUIRED: Given = {"name": None, "whitelisted_destinations": None}
 
 
 async def create(context: ApiContext, request: Request) -> Response:
     """`POST /messaging_profiles`."""
 
     async def attempt(caller: Caller, epoch: int) -> Profile:
-        wanted = await body.read()
+        given = _checked({**_REQUIRED, **_given(await body.read())})
         await context.confirm(epoch)
         now = context.store.clock.now()
         return Profile(
             id=ProfileId(randomness.new_id(now)),
             organization_id=caller.organization_id,
-            name=_name(wanted.name),
-            settings=_settings(wanted),
+            name=given["name"],
+            settings=_changed(ProfileSettings(v1_secret=randomness.secret()), given),
             created_at=now,
             updated_at=now,
         )
@@ -97,12 +113,35 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
         profile_id = canonical_uuid(request.path_params["id"])
         profile = await context.store.accounts.profile(caller.organization_id, profile_id) if profile_id else None
         if profile is None:
-            detail = f"There is no messaging profile '{request.path_params['id'][:48]}'."
-            raise Refusal(Code.NOT_FOUND, detail, "/id")
+            raise _no_profile(request)
         await context.confirm(epoch)
         return profile
 
     profile = await context.as_caller(request.headers.get("authorization"), attempt)
+    return Response(encode(Data(profile_body(profile))), media_type=JSON)
+
+
+async def change(context: ApiContext, request: Request) -> Response:
+    """`PATCH /messaging_profiles/{id}`: from the answer on, every request and every event goes by it."""
+
+    async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, Given]:
+        given = _checked(_given(await body.read()))
+        await context.confirm(epoch)
+        return caller.organization_id, given
+
+    def changed(profile: Profile) -> Profile:
+        settings = _changed(profile.settings, given)
+        return replace(profile, name=given.get("name", profile.name), settings=settings, updated_at=now)
+
+    body = JsonBody(request, CHANGE_DECODER, context.max_body)
+    organization_id, given = await context.as_caller(request.headers.get("authorization"), attempt)
+    profile_id, now = canonical_uuid(request.path_params["id"]), context.store.clock.now()
+    if profile_id is None:
+        raise _no_profile(request)
+    try:
+        profile = await context.store.changes.change_profile(organization_id, profile_id, changed)
+    except NoSuchRecord:
+        raise _no_profile(request) from None
     return Response(encode(Data(profile_body(profile))), media_type=JSON)
 
 
@@ -129,33 +168,62 @@ def _settings_body(settings: ProfileSettings) -> dict[str, object]:
     return body
 
 
-def _name(name: str | None) -> str:
-    if not name or not name.strip():
-        raise Refusal(Code.MISSING_PARAMETER, "The 'name' parameter is required and cannot be blank.", "/name")
-    if len(name) > MAX_NAME or "\0" in name:
-        raise Refusal(Code.LENGTH_OUT_OF_RANGE, f"'name' has 1 to {MAX_NAME} characters, got {len(name)}.", "/name")
-    return name
+def _no_profile(request: Request) -> Refusal:
+    detail = f"There is no messaging profile '{request.path_params['id'][:48]}'."
+    return Refusal(Code.NOT_FOUND, detail, "/id")
 
 
-def _settings(wanted: ProfileRequest) -> ProfileSettings:
-    for name in ("webhook_url", "webhook_failover_url", "health_webhook_url"):
-        check_url(getattr(wanted, name) or None, f"/{name}")
-    _check_destinations(wanted.whitelisted_destinations)
-    if wanted.webhook_api_version not in {"1", "2", "2010-04-01"}:
-        detail = f"'webhook_api_version' must be 1, 2 or 2010-04-01, got '{wanted.webhook_api_version[:32]}'."
+def _given(wanted: ProfileRequest) -> Given:
+    return {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
+
+
+def _checked(given: Given) -> Given:
+    """The same, once every field that is given is in order by itself; raises a `Refusal`."""
+    for name, check in _CHECKS.items():
+        if name in given:
+            check(given[name])
+    return given
+
+
+def _changed(settings: ProfileSettings, given: Given) -> ProfileSettings:
+    """Settings with the fields given in the place of their own; those of the pool one by one (Contract 6.1)."""
+    own = {name: value for name, value in given.items() if name != "name"}
+    if "whitelisted_destinations" in own:
+        own["whitelisted_destinations"] = tuple(own["whitelisted_destinations"])
+    if "number_pool_settings" in own:
+        own["number_pool_settings"] = _pool(own["number_pool_settings"], settings.number_pool_settings)
+    return msgspec.structs.replace(settings, **own)
+
+
+def _check_name(name: str | None) -> None:
+    _check_present(name, "name")
+    _check_length(name, "name", MAX_NAME)
+    if "\0" in (name or ""):
+        raise Refusal(Code.BAD_REQUEST, "'name' cannot hold the character U+0000.", "/name")
+
+
+def _check_secret(secret: str) -> None:
+    """Events of version 1 are signed with it, so it cannot be blank."""
+    _check_present(secret, "v1_secret")
+    _check_length(secret, "v1_secret", MAX_SECRET)
+
+
+def _check_present(text: str | None, name: str) -> None:
+    if not text or not text.strip():
+        detail = f"The '{name}' parameter is required and cannot be blank."
+        raise Refusal(Code.MISSING_PARAMETER, detail, f"/{name}")
+
+
+def _check_length(text: str | None, name: str, most: int) -> None:
+    if text is not None and len(text) > most:
+        detail = f"'{name}' has at most {most} characters, got {len(text)}."
+        raise Refusal(Code.LENGTH_OUT_OF_RANGE, detail, f"/{name}")
+
+
+def _check_version(version: str) -> None:
+    if version not in {"1", "2", "2010-04-01"}:
+        detail = f"'webhook_api_version' must be 1, 2 or 2010-04-01, got '{version[:32]}'."
         raise Refusal(Code.INVALID_ENUM, detail, "/webhook_api_version")
-    _check_form(wanted.alpha_sender, _ALPHA, "alpha_sender", "1 to 11 letters, digits and spaces")
-    _check_form(wanted.daily_spend_limit, _LIMIT, "daily_spend_limit", "a decimal number such as '100.00'")
-    own = {name: getattr(wanted, name) for name in ProfileRequest.__struct_fields__ if name not in _SEPARATE}
-    return ProfileSettings(
-        **own,
-        whitelisted_destinations=tuple(wanted.whitelisted_destinations or ()),
-        number_pool_settings=_pool(wanted.number_pool_settings),
-        v1_secret=randomness.secret(),
-    )
-
-
-_SEPARATE = frozenset({"name", "whitelisted_destinations", "number_pool_settings"})
 
 
 def _check_destinations(destinations: list[str] | None) -> None:
@@ -174,15 +242,31 @@ def _check_form(value: str | None, form: Pattern[str], name: str, wanted: str) -
         raise Refusal(Code.BAD_REQUEST, f"'{name}' must be {wanted}, got '{value[:32]}'.", f"/{name}")
 
 
-def _pool(given: dict[str, object] | None) -> NumberPool | None:
-    """The pool; `null` and `{}` both turn it off (Contract 6.2)."""
+def _pool(given: Given | None, known: NumberPool | None) -> NumberPool | None:
+    """The pool with what is given in the place of its own; `null` and `{}` both turn it off (Contract 6.2)."""
     pointer = "/number_pool_settings"
     if not given:
         return None
     try:
-        pool = msgspec.convert(given, NumberPool)
+        pool = msgspec.convert({**(msgspec.structs.asdict(known) if known else {}), **given}, NumberPool)
     except msgspec.ValidationError as error:
         raise wrong_type(str(error), pointer) from None
     if pool.long_code_weight < 0 or pool.toll_free_weight < 0:
         raise Refusal(Code.OUT_OF_RANGE, "A weight is 0 or more.", pointer)
     return pool
+
+
+_CHECKS: Mapping[str, Callable[[Any], None]] = {
+    "name": _check_name,
+    "webhook_url": lambda url: check_url(url or None, "/webhook_url"),
+    "webhook_failover_url": lambda url: check_url(url or None, "/webhook_failover_url"),
+    "health_webhook_url": lambda url: check_url(url or None, "/health_webhook_url"),
+    "whitelisted_destinations": _check_destinations,
+    "webhook_api_version": _check_version,
+    "alpha_sender": lambda text: _check_form(text, _ALPHA, "alpha_sender", "1 to 11 letters, digits and spaces"),
+    "daily_spend_limit": lambda text: _check_form(text, _LIMIT, "daily_spend_limit", "a decimal such as '100.00'"),
+    "ai_assistant_id": lambda text: _check_length(text, "ai_assistant_id", MAX_ID),
+    "resource_group_id": lambda text: _check_length(text, "resource_group_id", MAX_ID),
+    "v1_secret": _check_secret,
+}
+"""What each field has to be by itself, in the order they are judged in."""

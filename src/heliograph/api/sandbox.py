@@ -18,6 +18,8 @@ from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.handset import HandsetSend
 from heliograph.domain.inbound import NotOurs
 from heliograph.domain.instant import DAY, SECOND, Instant, TimeWithoutZone, UnreadableTime, parse, to_text
+from heliograph.domain.text import MAX_PARTS, RequestedEncoding
+from heliograph.domain.text import encode as encode_text
 
 FARTHEST = 3_660 * DAY
 """The largest jump of the test clock: ten years."""
@@ -102,7 +104,18 @@ def _written(number: str, wanted: WriteRequest) -> HandsetSend:
         raise Refusal(Code.INVALID_MMS, f"At most {MAX_MEDIA} media URLs, got {len(urls)}.", "/media_urls")
     for index, url in enumerate(urls):
         check_url(url, f"/media_urls/{index}")
-    return HandsetSend(handset, to, wanted.text, wanted.subject, urls)
+    # An empty subject is none: it would make an MMS of an SMS.
+    subject = wanted.subject or None
+    if not urls and subject is None:
+        _check_parts(wanted.text or "")
+    return HandsetSend(handset, to, wanted.text, subject, urls)
+
+
+def _check_parts(text: str) -> None:
+    """No carrier puts together more parts than it would take from us (Contract 4.3)."""
+    parts = encode_text(text, RequestedEncoding.AUTO, smart=False).parts
+    if parts > MAX_PARTS:
+        raise Refusal(Code.TOO_LARGE, f"The message needs {parts} parts; the limit is {MAX_PARTS}.", "/text")
 
 
 def _address(text: str, pointer: str) -> str:

@@ -23,6 +23,8 @@ from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, 
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
 from heliograph.store.outbox import Attempt
 
+LONGEST_SEARCH = 1_000
+"""Characters of a text that is looked for; SQLite takes a pattern of at most 50,000 bytes."""
 MOMENTS = frozenset({"gte", "lte"})
 FILTERS: Mapping[str, frozenset[str]] = {
     "status": frozenset({"eq"}),
@@ -62,14 +64,17 @@ class AttemptBody(Struct):
 
 
 class DeliveryBody(Struct):
-    """A delivery. `reason` is an extension: why it ended without being tried."""
+    """A delivery. Its moments are there once they have come, as the schema has no null for them.
+
+    `reason` is an extension: why it ended without being tried.
+    """
 
     id: str
     user_id: str
     record_type: str
     status: str
-    started_at: str | None
-    finished_at: str | None
+    started_at: str | UnsetType
+    finished_at: str | UnsetType
     webhook: Raw
     attempts: Sequence[AttemptBody]
     reason: str | UnsetType = UNSET
@@ -85,7 +90,7 @@ class _EventOnly(Struct):
 
 
 class ReplayRequest(Struct, kw_only=True):
-    """The body of a replay of one event."""
+    """The body of a replay of one event; it may be left out."""
 
     url: str | None = None
 
@@ -129,7 +134,7 @@ async def replay(context: ApiContext, request: Request) -> Response:
     """`POST /webhook_deliveries/{id}/replay`: the event again, under its own id."""
 
     async def attempt(caller: Caller, epoch: int) -> DeliveryReport:
-        wanted = await body.read()
+        wanted = await body.read() if _has_body(request) else ReplayRequest()
         check_url(wanted.url or None, "/url")
         await context.confirm(epoch)
         report = await _find(context, caller, request.path_params["id"])
@@ -164,8 +169,8 @@ def read_filter(query: QueryParams) -> DeliveryFilter:
     return DeliveryFilter(
         status=_status(filters.get(("status", "eq"))),
         events=None if events is None else [each.strip() for each in events.split(",")],
-        webhook=filters.get(("webhook", "contains")),
-        attempts=filters.get(("attempts", "contains")),
+        webhook=_searched(filters, "webhook"),
+        attempts=_searched(filters, "attempts"),
         started=read_between(query, "filter[started_at]"),
         finished=read_between(query, "filter[finished_at]"),
     )
@@ -217,6 +222,14 @@ async def _find(context: ApiContext, caller: Caller, text: str) -> DeliveryRepor
     return report
 
 
+def _searched(filters: Mapping[tuple[str, str], str], name: str) -> str | None:
+    text = filters.get((name, "contains"))
+    if text is not None and len(text) > LONGEST_SEARCH:
+        detail = f"At most {LONGEST_SEARCH:,} characters can be looked for, got {len(text):,}."
+        raise Refusal(Code.INVALID_FILTER, detail, parameter=f"filter[{name}][contains]")
+    return text
+
+
 def _status(text: str | None) -> DeliveryStatus | None:
     if text is None:
         return None
@@ -246,8 +259,13 @@ def _event_types(given: Sequence[str] | None) -> Sequence[str] | None:
     return given
 
 
-def _time(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)
+def _has_body(request: Request) -> bool:
+    """Whether a body comes with the request, be it an empty one in chunks (RFC 9112, 6.3)."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
+def _time(instant: Instant | None) -> str | UnsetType:
+    return UNSET if instant is None else to_text(instant)
 
 
 def _json(body: object) -> Response:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from heliograph.settings import Kind, Schedule, Settings, Unfit, duration
+from heliograph.setting_kinds import Kind, Unfit, duration
+from heliograph.settings import Schedule, Settings
 
 Run: TypeAlias = Callable[[argparse.Namespace, Settings], int]
 """What a command does; its exit status."""

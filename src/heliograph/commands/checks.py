@@ -6,7 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 
 from heliograph.domain.instant import MINUTE, SECOND, Instant
-from heliograph.settings import MIB, Settings, describe
+from heliograph.setting_kinds import MIB
+from heliograph.settings import Settings, describe
 from heliograph.store.health import DatabaseFacts, Safeguard
 from heliograph.store.reports import Overview
 from heliograph.store.schema import SchemaState

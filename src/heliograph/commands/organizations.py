@@ -58,6 +58,7 @@ async def _create(given: argparse.Namespace, settings: Settings, store: Store) -
         await store.changes.create_organization(organization, now)
     except AlreadyExists as error:
         raise CommandFailed(f"There is an organisation '{given.name}' already.") from error
+    await store.webhook_keys.ensure(organization.id, now)
     print(organization.id)
 
 

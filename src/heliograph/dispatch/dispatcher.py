@@ -63,6 +63,8 @@ class InHand:
     """By the database's clock."""
     usable_until: int
     """On the monotonic clock."""
+    lease_until: int
+    """Likewise; from then on the upkeep decides about it."""
 
 
 class Dispatcher(Loop):
@@ -118,9 +120,11 @@ class Dispatcher(Loop):
         """Take what is due, at most `limit` messages."""
         token = randomness.new_id(self._store.clock.now())
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
-        usable_until = monotonic() + int(self._options.lease * (1 - LEASE_MARGIN))
+        asked_at = monotonic()
+        usable_until = asked_at + int(self._options.lease * (1 - LEASE_MARGIN))
         found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
-        return [InHand(message, token, found.at, usable_until) for message in found.messages]
+        lease_until = asked_at + self._options.lease
+        return [InHand(message, token, found.at, usable_until, lease_until) for message in found.messages]
 
     async def _until_due(self) -> int:
         """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
@@ -137,12 +141,21 @@ class Dispatcher(Loop):
         """Give a message to the carrier and record what became of it; hand it back when its lease is nearly over."""
         try:
             outcome = await self._submit(claimed)
-            if not await self._store.record(outcome):
+            if not await self._record(outcome, claimed.lease_until):
                 what = {"message_id": outcome.message_id, "change": outcome.change}
                 logger.warning("the lease was lost before the outcome was recorded", action="lease_lost", **what)
         except StoreUnavailable as error:
             what = {"message_id": claimed.message.id, "reason": str(error)}
             logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
+
+    async def _record(self, outcome: Outcome, lease_until: int) -> bool:
+        """Record an outcome, trying for as long as the lease holds: what is known must not end as unknown."""
+        while True:
+            try:
+                return await self._store.record(outcome)
+            except StoreUnavailable:
+                if self._draining or monotonic() >= lease_until:
+                    raise
 
     async def _submit(self, claimed: InHand) -> Outcome:
         message = claimed.message

@@ -54,7 +54,7 @@ class Receptionist:
         await self._store.keep_receipt(receipt)
 
     async def message(self, arrival: Arrival) -> InboundMessage:
-        """Keep a message, with what it asks for.
+        """Keep a message, with what it asks for; one that was handed over before is answered as it was kept then.
 
         Raises `NotOurs`, and `StoreUnavailable` when it is not known to be kept.
         """
@@ -62,9 +62,14 @@ class Receptionist:
             reception = await self._judge(arrival)
             answer = await self._store.receive(reception)
             if answer is not Received.STALE:
-                return reception.message
+                return await self._as_kept(reception.message, answer)
             await self._store.accounts.refresh()
         raise StoreUnavailable("accounts are being changed")
+
+    async def _as_kept(self, message: InboundMessage, answer: Received) -> InboundMessage:
+        if answer is Received.KEPT or message.carrier_reference is None:
+            return message
+        return await self._store.inbound.kept(message.carrier, message.carrier_reference) or message
 
     async def _judge(self, arrival: Arrival) -> Reception:
         accounts = self._store.accounts

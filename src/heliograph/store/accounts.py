@@ -201,19 +201,33 @@ class AccountChanges:
 
     async def save_profile(self, profile: Profile) -> None:
         """Make a profile, or put these settings in the place of its own."""
-        urls = profile_urls(profile.settings)
-        values = {
-            "name": profile.name,
-            "settings": msgspec.json.encode(profile.settings).decode(),
-            "webhook_endpoint": next((endpoint_id(profile.organization_id, url) for url in urls), None),
-            "updated_at": profile.updated_at,
-        }
+        values = _profile_values(profile)
         changed = update(messaging_profiles).where(messaging_profiles.c.id == profile.id).values(**values)
         own = {"id": profile.id, "organization_id": profile.organization_id, "created_at": profile.created_at}
         async with self._engine.transaction() as transaction:
             if (await transaction.execute(changed)).rowcount == 0:
                 await transaction.execute(insert(messaging_profiles).values(**values, **own))
             await raise_epoch(transaction)
+
+    async def change_profile(
+        self, organization_id: OrganizationId, profile_id: str, change: Callable[[Profile], Profile]
+    ) -> Profile:
+        """Put what `change` makes of a profile in its place, and return that; of two changes neither loses the other's.
+
+        Raises `NoSuchRecord`, and whatever `change` raises; then nothing is changed.
+        """
+        table = messaging_profiles
+        mine = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
+        # Held until the commit. Locks go from the profile to the epoch; senders that refer to it need not wait.
+        held = select(*table.c).where(mine).with_for_update(key_share=True)
+        async with self._engine.transaction() as transaction:
+            row = (await transaction.execute(held)).mappings().one_or_none()
+            if row is None:
+                raise NoSuchRecord
+            changed = change(to_profile(row))
+            await transaction.execute(update(table).where(mine).values(**_profile_values(changed)))
+            await raise_epoch(transaction)
+        return changed
 
     async def add_sender(self, sender: Sender, now: Instant) -> None:
         """Let an organisation send from an address. Raises `AlreadyExists` when it belongs to somebody."""
@@ -300,6 +314,17 @@ class AccountListing:
 async def raise_epoch(transaction: Transaction) -> None:
     """Make everybody look again at what they remember; in the transaction of the change."""
     await transaction.execute(update(account_epoch).values(epoch=account_epoch.c.epoch + 1))
+
+
+def _profile_values(profile: Profile) -> dict[str, Any]:
+    """The columns that a change may change."""
+    urls = profile_urls(profile.settings)
+    return {
+        "name": profile.name,
+        "settings": msgspec.json.encode(profile.settings).decode(),
+        "webhook_endpoint": next((endpoint_id(profile.organization_id, url) for url in urls), None),
+        "updated_at": profile.updated_at,
+    }
 
 
 def _key_columns() -> list[Any]:

@@ -10,20 +10,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, and_, func, not_, null, or_, select, true, update
+from sqlalchemy import Text, func, not_, null, or_, select, true, update
 
+from heliograph.domain.errors import Code
 from heliograph.domain.ids import MessageId
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import FINAL, Change, Status, result, sources
 from heliograph.domain.message import DeliveryError, Message
-from heliograph.domain.outcome import opted_out
+from heliograph.domain.outcome import delivery_error, opted_out
 from heliograph.store.batch import FLAG, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Row, Transaction
-from heliograph.store.messages import MESSAGE_COLUMNS, MessageVerbs, to_message, word, words
-from heliograph.store.opt_outs import holding
+from heliograph.store.messages import MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, to_message, word, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.tables import messages
+
+WITHHELD_ROUNDS = 20
+"""How often one claim asks again when everybody it was given a message for has opted out."""
 
 
 @dataclass(slots=True)
@@ -89,14 +92,8 @@ def _claim(sql: Sql) -> Any:
             due_at=null(),
             attempts=messages.c.attempts + 1,
         )
-        .returning(*MESSAGE_COLUMNS, messages.c.in_doubt, _opted_out().label("opted_out"), sql.now.label("now"))
+        .returning(*MESSAGE_COLUMNS, messages.c.in_doubt, sql.now.label("now"))
     )
-
-
-def _opted_out() -> Any:
-    """Whether its recipient has opted out since it was taken; the confirmation of an opt-out goes all the same."""
-    mine = messages.c
-    return and_(holding(mine.organization_id, mine.profile_id, mine.recipient), mine.answers.is_(None))
 
 
 def _held(sql: Sql) -> Any:
@@ -227,18 +224,44 @@ class ClaimVerbs:
         if item.asked and (held := await transaction.batch(HELD, (), token=item.token)):
             return _claimed(held)
         item.asked = True
+        wanted: Sequence[Row] = ()
+        for _ in range(WITHHELD_ROUNDS):
+            rows = await self._take(transaction, item)
+            wanted = await self._withhold(transaction, item.token, rows)
+            # An empty claim says that nothing is due, and what stands behind messages that are withheld may be.
+            if wanted or not rows:
+                break
+        return _claimed(wanted)
+
+    async def _take(self, transaction: Transaction, item: Claim) -> Sequence[Row]:
         given = {"token": item.token, "carrier": item.carrier, "limit": item.limit, "lease": item.lease}
-        rows = await transaction.batch(CLAIM, (), **given, account_wide=self._verbs.account_wide)
-        claimed = _claimed(rows)
-        if claimed.messages:
-            changes = [Logged(row, Change.CLAIM, claimed.at, item.carrier) for row in rows]
-            await self._outbox.log(transaction, changes)
-            scheduled = (each for each in claimed.messages if each.send_at is not None and each.attempts == 1)
+        rows = await transaction.batch(CLAIM, (), **given)
+        if rows:
+            await self._outbox.log(transaction, [Logged(row, Change.CLAIM, row["now"], item.carrier) for row in rows])
+            scheduled = (each for each in map(to_message, rows) if each.send_at is not None and each.attempts == 1)
             await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
-        if unwanted := [row for row in rows if row["opted_out"]]:
-            await self._record(transaction, [_withheld(row, item.token) for row in unwanted])
-            return _claimed([row for row in rows if not row["opted_out"]])
-        return claimed
+        return rows
+
+    async def _withhold(self, transaction: Transaction, token: str, rows: Sequence[Row]) -> Sequence[Row]:
+        """Let go of messages whose recipient has opted out since they were taken; those that remain.
+
+        The confirmation of an opt-out goes all the same. A statement of its own: on PostgreSQL it sees an opt-out that
+        was committed while the claim was running, and SQLite knows the columns of RETURNING by their bare names, so
+        that a condition there compares the columns of `opt_outs` with themselves.
+        """
+        asked = [
+            (str(row["id"]), str(row["organization_id"]), str(row["profile_id"]), row["recipient"])
+            for row in rows
+            if row["answers"] is None
+        ]
+        if not asked:
+            return rows
+        found = await transaction.batch(OPTED_OUT, asked, account_wide=self._verbs.account_wide)
+        unwanted = {str(row["id"]) for row in found}
+        if not unwanted:
+            return rows
+        await self._record(transaction, [_withheld(row, token) for row in rows if str(row["id"]) in unwanted])
+        return [row for row in rows if str(row["id"]) not in unwanted]
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
         """Record outcomes; False for one whose claim is no longer its token's.
@@ -335,8 +358,10 @@ def _claimed(rows: Sequence[Row]) -> Claimed:
 
 def _withheld(row: Row, token: str) -> Outcome:
     """A message whose recipient has opted out is not given to a carrier; an earlier try of it may have been taken."""
-    change = Change.LOSE if row["in_doubt"] else Change.REFUSE
-    error = opted_out(row["sender"], row["recipient"])
+    change, error = Change.REFUSE, opted_out(row["sender"], row["recipient"])
+    if row["in_doubt"]:
+        detail = f"{error.detail} An earlier try may or may not have reached the carrier."
+        change, error = Change.LOSE, delivery_error(Code.OUTCOME_UNKNOWN, detail)
     return Outcome(MessageId(str(row["id"])), token, change, row["now"], error=error)
 
 

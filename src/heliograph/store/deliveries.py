@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, insert, not_, or_, select
 
 from heliograph import randomness
 from heliograph.domain.delivery import DeliveryStatus
@@ -167,9 +167,9 @@ def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     if wanted.events is not None:
         where.append(kept.event_type.in_(wanted.events))
     if wanted.webhook is not None:
-        where.append(kept.webhook.contains(wanted.webhook, autoescape=True))
+        where.append(_holds([kept.webhook], wanted.webhook))
     if wanted.attempts is not None:
-        where.append(kept.id.in_(_attempts_with(wanted.attempts)))
+        where.append(_has_attempt_with(wanted.attempts))
     return [*where, *within(kept.started_at, wanted.started), *within(kept.finished_at, wanted.finished)]
 
 
@@ -184,11 +184,19 @@ def _status_condition(status: DeliveryStatus | None) -> ColumnElement[bool]:
     return kept.status == status.value
 
 
-def _attempts_with(text: str) -> Any:
+def _has_attempt_with(text: str) -> ColumnElement[bool]:
+    """Asked of each delivery, by the index: the attempts of other organisations are not looked through."""
     made = webhook_attempts.c
-    searched = (made.url, made.request_headers, made.response_headers, made.response_body, made.detail)
-    matching = [column.contains(text, autoescape=True) for column in searched]
-    return select(made.delivery_id).where(or_(*matching))
+    status = cast(made.response_status, Text)
+    searched = (made.url, made.request_headers, status, made.response_headers, made.response_body, made.errors)
+    mine = made.delivery_id == webhook_deliveries.c.id
+    return exists().where(mine, _holds([*searched, made.detail], text))
+
+
+def _holds(columns: Sequence[ColumnElement[Any]], text: str) -> ColumnElement[bool]:
+    """Whether one of them holds a text as it stands or as JSON writes it, capital letters or not on both databases."""
+    forms = {text, msgspec.json.encode(text).decode()[1:-1]}
+    return or_(*[column.icontains(form, autoescape=True) for column in columns for form in sorted(forms)])
 
 
 def _replay_row(delivery: Delivery, url: str, new_id: str, now: Instant) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class Engine(ABC):
         return compiled
 
 
+# Statements here are short and run thousands of times a second: compiling one took 300 ms where running it took 1.
+_SESSION = {"application_name": "heliograph", "jit": "off"}
+
+
 class PostgresEngine(Engine):
     """PostgreSQL by asyncpg."""
 
@@ -131,7 +135,7 @@ class PostgresEngine(Engine):
             pool_size=pool_size,
             max_overflow=0,
             pool_pre_ping=False,
-            connect_args={"timeout": connect_timeout, "server_settings": {"application_name": "heliograph"}},
+            connect_args={"timeout": connect_timeout, "server_settings": _SESSION},
         )
         super().__init__(engine, AnchoredClock(), sandbox=sandbox)
 

@@ -141,7 +141,12 @@ def _explain(sql: Sql) -> Any:
     return update(messages).where(messages.c.id == sql.rows.c.id).values(errors=sql.rows.c.errors)
 
 
+def _known(sql: Sql) -> Any:
+    return select(inbound_messages.c.id).join(sql.rows, sql.rows.c.id == inbound_messages.c.id)
+
+
 KEEP = Batch(_KEPT, _insert(inbound_messages, list(_KEPT)))
+KNOWN = Batch({"id": ID}, _known)
 REFUSE = Batch(_REFUSED, _insert(refused_inbound, list(_REFUSED)))
 HOLD = Batch(_HELD, _insert(opt_outs, list(_HELD)))
 END = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _end)
@@ -166,12 +171,20 @@ class InboundVerbs:
         new = {str(row["id"]) for row in rows}
         kept = [item for item in current if item.message.id in new]
         await self._tell(transaction, [item.message for item in kept])
-        for item in kept:
+        # By person, so that two transactions that hear of the same people do not wait for each other.
+        for item in sorted(kept, key=_person):
             await self._follow(transaction, item)
+        known = await self._known(transaction, [item for item in items if item.epoch != epoch])
+        known |= {item.message.id for item in current}
         return [
-            Received.STALE if item.epoch != epoch else Received.KEPT if item.message.id in new else Received.KNOWN
+            Received.KEPT if item.message.id in new else Received.KNOWN if item.message.id in known else Received.STALE
             for item in items
         ]
+
+    async def _known(self, transaction: Transaction, stale: Sequence[Reception]) -> set[str]:
+        """Those that a commit kept whose answer was lost: they must not be judged and kept again."""
+        rows = await transaction.batch(KNOWN, [(item.message.id,) for item in stale]) if stale else ()
+        return {str(row["id"]) for row in rows}
 
     async def refuse(self, transaction: Transaction, items: Sequence[RefusedInbound]) -> Sequence[None]:
         """Keep that messages were refused; a verb of the group commit."""
@@ -187,6 +200,13 @@ class InboundVerbs:
         )
         row = (await self._engine.fetch(statement))[0]
         return (None if row["id"] is None else to_inbound(row)), row["epoch"]
+
+    async def kept(self, carrier: str, reference: str) -> InboundMessage | None:
+        """What a carrier handed over under an id of its own; None when that was not kept."""
+        kept = inbound_messages.c
+        statement = select(*kept).where(kept.carrier == carrier, kept.carrier_reference == reference)
+        rows = await self._engine.fetch(statement)
+        return to_inbound(rows[0]) if rows else None
 
     async def refused(self, limit: int) -> Sequence[RefusedInbound]:
         """The messages last refused, newest first."""
@@ -214,11 +234,12 @@ class InboundVerbs:
         scope = {"account_wide": self._verbs.account_wide}
         reply = item.reply
         if message.operation is Operation.STOP:
-            asked = [(message.id, *person[0])]
+            before = await transaction.batch(OPTED_OUT, [(message.id, *person[0])], **scope)
+            # Another process may hold it meanwhile without our having seen that: only one of us puts it down.
+            made = await transaction.batch(HOLD, [_held_row(item)])
             # Somebody who has opted out gets one confirmation, however often they say so.
-            if await transaction.batch(OPTED_OUT, asked, **scope):
+            if before or not made:
                 reply = None
-            await transaction.batch(HOLD, [_held_row(item)])
             if item.cancel_pending:
                 await self._call_off(transaction, person)
         elif message.operation is Operation.START:
@@ -280,6 +301,10 @@ def _announcement(event_id: str, message: InboundMessage) -> Announcement:
         own_url=None,
         use_profile=True,
     )
+
+
+def _person(item: Reception) -> tuple[str, str]:
+    return item.message.organization_id, item.message.sender
 
 
 def _held_row(item: Reception) -> tuple[Any, ...]:

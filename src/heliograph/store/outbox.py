@@ -9,11 +9,11 @@ and its record leaves it to be tried again under the same event id.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, and_, func, literal_column, null, select, true, update
+from sqlalchemy import Select, and_, case, func, literal_column, null, select, true, update
 from sqlalchemy.types import TypeEngine
 
 from heliograph import randomness
@@ -149,7 +149,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """What an endpoint asked for."""
+    """What an endpoint asked for: a rest, an end, or neither any more."""
 
     organization_id: OrganizationId
     url: str
@@ -161,6 +161,17 @@ class EndpointState:
     def id(self) -> str:
         """Its name."""
         return endpoint_id(self.organization_id, self.url)
+
+    @property
+    def turns_on(self) -> bool:
+        """It asks for neither."""
+        return self.paused_until is None and self.disabled_at is None
+
+    def joined(self, later: "EndpointState") -> "EndpointState":
+        """What holds when both are asked for."""
+        off = self if self.disabled_at is not None else later
+        until = max(self.paused_until or 0, later.paused_until or 0)
+        return replace(off, paused_until=Instant(until) if until else None)
 
 
 _LOGGED: Mapping[str, TypeEngine[Any]] = {
@@ -281,7 +292,14 @@ def _attempt(sql: Sql) -> Any:
 def _endpoint(sql: Sql) -> Any:
     rows = select(*[sql.rows.c[name] for name in _ENDPOINT]).where(true())
     insert = sql.insert(webhook_endpoints).from_select(list(_ENDPOINT), rows, include_defaults=False)
-    changed = {name: insert.excluded[name] for name in ("paused_until", "disabled_at", "reason")}
+    kept, asked = webhook_endpoints.c, insert.excluded
+    turned_on = and_(asked.paused_until.is_(None), asked.disabled_at.is_(None))
+    longer = func.coalesce(kept.paused_until, 0) > func.coalesce(asked.paused_until, 0)
+    changed = {
+        "paused_until": case((turned_on, null()), (longer, kept.paused_until), else_=asked.paused_until),
+        "disabled_at": case((turned_on, null()), else_=func.coalesce(kept.disabled_at, asked.disabled_at)),
+        "reason": case((turned_on, null()), else_=func.coalesce(kept.reason, asked.reason)),
+    }
     return insert.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
@@ -319,14 +337,15 @@ def _lanes(now: Any) -> Select[Any]:
     step = select(following.scalar_subquery()).where(lanes.c.endpoint.is_not(None))
     lanes = lanes.union_all(step)
     soonest = select(func.min(waiting.due_at)).where(waiting.endpoint == lanes.c.endpoint, waiting.due_at.is_not(None))
-    found = account_epoch.outerjoin(lanes, lanes.c.endpoint.is_not(None))
-    found = found.outerjoin(webhook_endpoints, webhook_endpoints.c.id == lanes.c.endpoint)
+    # The walk ends with a row without an endpoint, so there is always one that tells the moment and the epoch.
+    found = lanes.outerjoin(webhook_endpoints, webhook_endpoints.c.id == lanes.c.endpoint)
+    epoch = select(account_epoch.c.epoch).scalar_subquery()
     return select(
         lanes.c.endpoint,
         soonest.scalar_subquery().label("due_at"),
         webhook_endpoints.c.paused_until,
         now.label("now"),
-        account_epoch.c.epoch,
+        epoch.label("epoch"),
     ).select_from(found)
 
 
@@ -406,13 +425,17 @@ class Outbox:
         return [item.delivery.id in recorded for item in items]
 
     async def set_endpoints(self, transaction: Transaction, items: Sequence[EndpointState]) -> Sequence[None]:
-        """Keep what endpoints asked for; a verb of the group commit."""
-        last = {item.id: item for item in items}
-        rows = [
-            (name, each.organization_id, each.url, each.paused_until, each.disabled_at, each.reason)
-            for name, each in sorted(last.items())
-        ]
-        await transaction.batch(ENDPOINT, rows)
+        """Keep what endpoints asked for; a verb of the group commit.
+
+        Attempts that were under way together answer in any order: none ends the longer rest that another asked for, or
+        turns on what another turned off. A state that asks for nothing does both.
+        """
+        for states in _rounds(items):
+            rows = [
+                (name, each.organization_id, each.url, each.paused_until, each.disabled_at, each.reason)
+                for name, each in sorted(states.items())
+            ]
+            await transaction.batch(ENDPOINT, rows)
         return [None] * len(items)
 
     async def disabled(self, organization_ids: Collection[OrganizationId]) -> Mapping[str, str]:
@@ -470,6 +493,18 @@ _facts = msgspec.json.Decoder(Facts).decode
 
 def _has_receiver(announcement: Announcement) -> bool:
     return announcement.own_url is not None or announcement.use_profile
+
+
+def _rounds(items: Sequence[EndpointState]) -> Sequence[Mapping[str, EndpointState]]:
+    """States of different endpoints, for one statement each; together they are `items`, one after another."""
+    rounds: list[dict[str, EndpointState]] = [{}]
+    for item in items:
+        before = rounds[-1].get(item.id, item)
+        if before.turns_on and not item.turns_on:
+            rounds.append({item.id: item})
+        else:
+            rounds[-1][item.id] = item if item.turns_on else before.joined(item)
+    return rounds
 
 
 def _announced_row(each: Announcement, now: Instant) -> tuple[Any, ...]:

@@ -45,6 +45,12 @@ class WebhookKeys:
                 await _add(transaction, found[0])
             return found
 
+    async def ensure_all(self, now: Instant) -> None:
+        """Make the first key of every organisation that has none."""
+        without = ~select(webhook_keys.c.id).where(webhook_keys.c.organization_id == organizations.c.id).exists()
+        for row in await self._engine.fetch(select(organizations.c.id).where(without)):
+            await self.ensure(OrganizationId(str(row["id"])), now)
+
     async def rotate(self, organization_id: OrganizationId, now: Instant, overlap: int) -> Sequence[WebhookKey]:
         """Make a key that signs after `overlap` microseconds, and retire the others after twice that; the live keys.
 

@@ -11,14 +11,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import accumulate
 
 from heliograph import randomness
 from heliograph.bodies import inbound_body
 from heliograph.clock import monotonic
 from heliograph.domain.accounts import Profile
-from heliograph.domain.delivery import Attempted, DeliveryStatus, Tries, Verdict, judge
-from heliograph.domain.events import endpoint_id, urls_for
+from heliograph.domain.delivery import Attempted, DeliveryStatus, Fault, Tries, Verdict, judge
+from heliograph.domain.events import EventType, endpoint_id, urls_for
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import DAY, SECOND, Instant
@@ -45,10 +47,12 @@ logger = get_logger("webhooks")
 
 KEYS_KEPT = 5 * SECOND
 """How long an organisation's keys are remembered; a rotation without overlap counts on every node after this."""
-LANES_AT_ONCE = 64
-"""Lanes that one claim takes from: it is one statement each."""
+LANES_AT_ONCE = 16
+"""Lanes that one claim takes from: it is a statement each, and all that is written shares the transaction."""
 CLAIM_PART = 4
 """One in so many places must be free before more is claimed."""
+LARGEST_EXCERPT = 10 * 1024
+"""Bytes that are kept of the headers of an answer, and of its body (Contract 10)."""
 LEASE_MARGIN = 0.2
 """The part of a lease, beyond the time of an attempt, at its end in which no attempt is begun."""
 
@@ -221,17 +225,18 @@ class WebhookSender(Loop):
     def _prepare(self, in_hand: InHand) -> Call | NoCall:
         delivery, message = in_hand.delivery, in_hand.message
         told = delivery.webhook or self._webhook(in_hand)
-        if told is None:
-            return NoCall("The message is no longer kept.")
-        if delivery.replay_url is not None:
+        if told is not None and delivery.replay_url is not None:
             return Call(delivery.replay_url, 0, delivery.tries, [delivery.replay_url], told)
+        if told is None or (message is None and delivery.event is not EventType.RECEIVED):
+            # Its own URLs went with it, and those of its profile may not be meant for it.
+            return NoCall("The message is no longer kept.")
         facts = message.facts if isinstance(message, Message) else None
         urls = urls_for(facts, in_hand.profile.settings if in_hand.profile else None)
         for position in range(delivery.position, len(urls)):
             if endpoint_id(delivery.organization_id, urls[position]) not in in_hand.disabled:
                 tries = delivery.tries if position == delivery.position else 0
                 return Call(urls[position], position, tries, urls, told)
-        return NoCall("Every URL it could go to is turned off." if urls else "There is no URL any more.")
+        return NoCall(_why_nowhere(urls, delivery.position))
 
     def _webhook(self, in_hand: InHand) -> bytes | None:
         """What the event says, at its first attempt; later ones send the same bytes."""
@@ -261,7 +266,7 @@ class WebhookSender(Loop):
             errors=attempted.errors,
             request_headers=list(request.headers.items()),
             response_status=answer.status if answer else None,
-            response_headers=answer.headers if answer else None,
+            response_headers=_first(answer.headers) if answer else None,
             response_body=_excerpt(answer.body) if answer else None,
             detail=detail,
         )
@@ -289,6 +294,10 @@ class WebhookSender(Loop):
             answer = await self._http.post(request.url, request.body, request.headers, timeout=request.timeout)
         except OutgoingFailure as failure:
             return Attempted(None, failure.fault), None, failure.detail
+        except Exception:
+            # Without an attempt on record it would be made again at the end of each lease, for ever.
+            logger.exception("an attempt could not be made", action="webhook_bug")
+            return Attempted(None, Fault.OTHER), None, "The request could not be made."
         told = {name.lower(): value for name, value in answer.headers}
         return Attempted(answer.status, None, retry_after(told.get("retry-after"), self._seconds())), answer, None
 
@@ -296,19 +305,15 @@ class WebhookSender(Loop):
         self, in_hand: InHand, call: Call, attempted: Attempted, verdict: Verdict, now: Instant
     ) -> None:
         organization_id = in_hand.delivery.organization_id
-        why_off = in_hand.disabled.get(endpoint_id(organization_id, call.url))
         if verdict.gone:
             reason = "It answered 410 Gone."
             await self._store.set_endpoint(EndpointState(organization_id, call.url, None, now, reason))
             logger.warning("an endpoint is turned off", action="endpoint_gone", organization_id=organization_id)
-        elif attempted.taken and why_off is not None:
+        elif attempted.taken and endpoint_id(organization_id, call.url) in in_hand.disabled:
             # Only a replay goes to an endpoint that is turned off, and this one was taken.
             await self._store.set_endpoint(EndpointState(organization_id, call.url))
         elif verdict.rest_until is not None:
-            state = EndpointState(
-                organization_id, call.url, verdict.rest_until, now if why_off is not None else None, why_off
-            )
-            await self._store.set_endpoint(state)
+            await self._store.set_endpoint(EndpointState(organization_id, call.url, verdict.rest_until))
 
     def _seconds(self) -> int:
         """Unix time as receivers know it, whatever the test clock says: they refuse what is over 300 s off."""
@@ -323,20 +328,24 @@ def _part_free(window: int, busy: int) -> int:
 
 
 class _Keys:
-    """Signing keys, remembered for a moment."""
+    """Signing keys, remembered for a moment; asked for once, however many attempts want them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[OrganizationId, tuple[int, Sequence[WebhookKey]]] = {}
+        self._known: dict[OrganizationId, tuple[int, asyncio.Task[Sequence[WebhookKey]]]] = {}
 
     async def of(self, organization_id: OrganizationId) -> SigningKeys:
         """What signs now; made when the organisation has none yet."""
         now = self._store.clock.now()
         known = self._known.get(organization_id)
-        if known is None or monotonic() >= known[0]:
-            keys = await self._store.webhook_keys.ensure(organization_id, now)
-            self._known[organization_id] = known = (monotonic() + KEYS_KEPT, keys)
-        return keys_at(known[1], now)
+        if known is None or monotonic() >= known[0] or (known[1].done() and known[1].exception() is not None):
+            asked = asyncio.create_task(self._ask(organization_id, now))
+            self._known[organization_id] = known = (monotonic() + KEYS_KEPT, asked)
+        return keys_at(await asyncio.shield(known[1]), now)
+
+    async def _ask(self, organization_id: OrganizationId, now: Instant) -> Sequence[WebhookKey]:
+        book = self._store.webhook_keys
+        return await book.of(organization_id, now) or await book.ensure(organization_id, now)
 
 
 def _progress(delivery: Delivery, call: Call, verdict: Verdict, attempt: Attempt, now: Instant) -> Progress:
@@ -366,9 +375,21 @@ def _ended(delivery: Delivery, reason: str, now: Instant) -> Progress:
     )
 
 
+def _why_nowhere(urls: Sequence[str], position: int) -> str:
+    if position < len(urls):
+        return "Every URL it could go to is turned off."
+    return "There is no further URL any more." if urls else "There is no URL any more."
+
+
 def _excerpt(body: bytes) -> str:
-    """Bytes of a stranger as text that every database can hold."""
-    return body.decode("utf-8", "replace").replace("\0", "\ufffd")
+    """The first bytes of a stranger's answer, as text that every database can hold."""
+    return body[:LARGEST_EXCERPT].decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def _first(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Those headers that come before it is too much."""
+    sizes = accumulate(len(name) + len(value) for name, value in headers)
+    return [header for header, size in zip(headers, sizes, strict=True) if size <= LARGEST_EXCERPT]
 
 
 def retry_after(text: str | None, seconds: int) -> int | None:
@@ -380,6 +401,8 @@ def retry_after(text: str | None, seconds: int) -> int | None:
         return min(int(text[:9]) * SECOND, DAY)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+    if moment.tzinfo is None:  # "-0000" is UTC all the same (RFC 5322, 3.3)
+        moment = moment.replace(tzinfo=UTC)
     return max(0, min(int(moment.timestamp()) - seconds, DAY // SECOND)) * SECOND

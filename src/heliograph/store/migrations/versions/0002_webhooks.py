@@ -34,7 +34,9 @@ def upgrade() -> None:
     op.create_index("ix_messages_waiting_recipient", "messages", ["recipient", "organization_id"], **_where("due_at"))
     _inbound_tables()
     _consent_tables()
-    _webhook_tables()
+    _key_table()
+    _delivery_table()
+    _attempt_tables()
     op.execute("UPDATE schema_version SET version = 2, oldest_reader = 2")
 
 
@@ -126,7 +128,7 @@ def _consent_tables() -> None:
     op.create_index("ix_autoresponses_profile_id", "autoresponses", ["profile_id"])
 
 
-def _webhook_tables() -> None:
+def _key_table() -> None:
     op.create_table(
         "webhook_keys",
         sa.Column("id", Id, nullable=False),
@@ -140,6 +142,9 @@ def _webhook_tables() -> None:
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_webhook_keys_organization_id"),
     )
     op.create_index("ix_webhook_keys_organization_id", "webhook_keys", ["organization_id"])
+
+
+def _delivery_table() -> None:
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", Id, nullable=False),
@@ -169,6 +174,9 @@ def _webhook_tables() -> None:
     )
     op.create_index("ix_webhook_deliveries_organization", "webhook_deliveries", ["organization_id", "id"])
     op.create_index("ix_webhook_deliveries_due", "webhook_deliveries", ["endpoint", "due_at"], **_where("due_at"))
+
+
+def _attempt_tables() -> None:
     op.create_table(
         "webhook_attempts",
         sa.Column("id", Id, nullable=False),
