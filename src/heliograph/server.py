@@ -379,7 +379,10 @@ def _outgoing_options(settings: Settings) -> OutgoingOptions:
     """In the sandbox receivers run on the same machine, so its own addresses may be reached."""
     outgoing = settings.outgoing
     return OutgoingOptions(
-        allow=outgoing.allow, loopback=settings.sandbox.enabled, largest_answer=outgoing.largest_answer
+        allow=outgoing.allow,
+        loopback=settings.sandbox.enabled,
+        connect=outgoing.connect_timeout,
+        largest_answer=outgoing.largest_answer,
     )
 
 

@@ -211,6 +211,11 @@ class Outgoing(Section):
     """What may be reached from here over HTTP. Only public addresses are, and in the sandbox this machine's own."""
 
     allow: tuple[Network, ...] = setting((), networks(), "Networks that may be reached though they are not public.")
+    connect_timeout: int = setting(
+        1500 * MILLISECOND,
+        duration(MILLISECOND, MINUTE),
+        "How long looking up a name and connecting may take, within the time of the whole request.",
+    )
     largest_answer: int = setting(10 * KIB, size(0, MIB), "How much of an answer is read; the rest is not.")
 
 

@@ -131,7 +131,7 @@ def test_messages_are_counted_by_status() -> None:
 def test_a_service_without_messages_is_well() -> None:
     checks = list(message_checks(QUIET, NOW))
     assert {check.level for check in checks} == {Level.OK}
-    assert [check.finding for check in checks] == ["none yet", "none", "none", "nothing is due"]
+    assert [check.finding for check in checks] == ["none yet", "none", "none", "nothing is due", *["none"] * 3]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,9 @@ def test_a_service_without_messages_is_well() -> None:
     [
         ("unknown outcomes", replace(QUIET, unknown=1234)),
         ("unmatched receipts", replace(QUIET, unmatched_receipts=1234)),
+        ("events given up", replace(QUIET, given_up=1234)),
+        ("endpoints off", replace(QUIET, endpoints_off=1234)),
+        ("inbound refused", replace(QUIET, refused_inbound=1234)),
     ],
 )
 def test_what_somebody_should_look_into_is_a_warning(name: str, overview: Overview) -> None:

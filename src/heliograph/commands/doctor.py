@@ -101,6 +101,9 @@ def _figures(overview: Overview, now: Instant) -> dict[str, object]:
         "by_status": overview.by_status,
         "unknown": overview.unknown,
         "unmatched_receipts": overview.unmatched_receipts,
+        "events_given_up": overview.given_up,
+        "endpoints_off": overview.endpoints_off,
+        "inbound_refused": overview.refused_inbound,
         "oldest_due": None if overview.oldest_due is None else to_text(overview.oldest_due),
         "late_seconds": None if late is None else late / SECOND,
     }

@@ -1,14 +1,16 @@
 """Figures over messages, for the operator."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
+from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Status
 from heliograph.store.engine import Engine
-from heliograph.store.tables import messages, receipts
+from heliograph.store.tables import messages, receipts, refused_inbound, webhook_deliveries, webhook_endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,12 @@ class Overview:
     unmatched_receipts: int
     oldest_due: Instant | None
     """The earliest moment at which something was due and is not yet claimed."""
+    given_up: int = 0
+    """Events that no receiver took."""
+    endpoints_off: int = 0
+    """Receivers that want nothing more."""
+    refused_inbound: int = 0
+    """Messages that came in for nobody."""
 
 
 class Reports:
@@ -38,17 +46,25 @@ class Reports:
             unknown=await self._count_unknown(),
             unmatched_receipts=await self._count_unmatched(),
             oldest_due=await self.oldest_due(),
+            given_up=await self._count(
+                select(func.count().label("count")).where(webhook_deliveries.c.status == DeliveryStatus.FAILED.value)
+            ),
+            endpoints_off=await self._count(
+                select(func.count().label("count")).where(webhook_endpoints.c.disabled_at.is_not(None))
+            ),
+            refused_inbound=await self._count(select(func.count().label("count")).select_from(refused_inbound)),
         )
+
+    async def _count(self, statement: Select[Any]) -> int:
+        return int((await self._engine.fetch(statement))[0]["count"])
 
     async def _count_unknown(self) -> int:
         marked = messages.c.errors.contains(f'"{Code.OUTCOME_UNKNOWN}"')
         unconfirmed = messages.c.status == Status.DELIVERY_UNCONFIRMED.value
-        rows = await self._engine.fetch(select(func.count().label("count")).where(unconfirmed, marked))
-        return int(rows[0]["count"])
+        return await self._count(select(func.count().label("count")).where(unconfirmed, marked))
 
     async def _count_unmatched(self) -> int:
-        rows = await self._engine.fetch(select(func.count().label("count")).where(receipts.c.message_id.is_(None)))
-        return int(rows[0]["count"])
+        return await self._count(select(func.count().label("count")).where(receipts.c.message_id.is_(None)))
 
     async def oldest_due(self) -> Instant | None:
         """The earliest moment from which a message waits to be claimed; past or to come."""
