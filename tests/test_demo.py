@@ -87,6 +87,10 @@ def test_it_shows_every_exchange_in_a_line(shown: str) -> None:
         ("POST", advance, "200"),
         *[("GET", f"{handset}{number}", "200") for number in (1, 2, 3)],
         *[("GET", f"{message}/timeline", "200")] * 3,
+        ("POST", "/v2/messages", "200"),
+        ("POST", f"{handset}3/messages", "200"),
+        ("GET", message, "200"),
+        ("POST", "/v2/messages", "409"),
     ]
 
 

@@ -141,7 +141,7 @@ class Paper:
         """One request, and what its answer means."""
         method, path = short(answer.request).split(" ")
         status = self._paint("32" if answer.status < 400 else "33", str(answer.status))
-        self._write(f"   {method:6} {path:32} {status}  {meaning}")
+        self._write(f"   {method:6} {path:41} {status}  {meaning}")
 
     def below(self, text: str) -> None:
         """More about the exchange above."""
@@ -149,7 +149,8 @@ class Paper:
 
     def facts(self, title: str, facts: Mapping[str, str]) -> None:
         """Names and their values under a title."""
-        self._write("", self._paint("1", title), "", *(f"   {name:9} {value}" for name, value in facts.items()))
+        width = max(map(len, facts))
+        self._write("", self._paint("1", title), "", *(f"   {name:{width}} {value}" for name, value in facts.items()))
 
     def say(self, text: str) -> None:
         """A sentence of its own."""
@@ -189,7 +190,7 @@ class Guest:
 
 
 class Tour:
-    """Five steps, each a few requests."""
+    """Six steps, each a few requests."""
 
     def __init__(self, ready: Mapping[str, str], paper: Paper) -> None:
         self._client = Client(ready)
@@ -213,6 +214,7 @@ class Tour:
             self._cancel_too_late(minute)
             self._look_at_handsets(minute)
             self._tell()
+            self._obey(minute)
         finally:
             self._client.close()
         return Instant(minute + DAY)
@@ -271,6 +273,25 @@ class Tour:
                 line = f"{_hour(event['occurred_at'], 12)}  {event['change']:8} {event['status']:10} {detail}"
                 self._paper.below(line.rstrip())
 
+    def _obey(self, minute: Instant) -> None:
+        self._paper.step(6, "Cleo writes STOP: what waits for her is cancelled, and nothing more is sent.")
+        again = {"from": self._from, "to": self._cleo.number, "text": "Come again soon."}
+        send_at = to_text(Instant(minute + DAY))
+        message = self._client.ask("POST", "/v2/messages", {**again, "send_at": send_at})
+        waiting = message.json["data"]["id"]
+        self._paper.exchange(message, f"{short(waiting)} is scheduled for tomorrow")
+        path = f"/sandbox/handsets/{self._cleo.number}/messages"
+        stop = self._client.ask("POST", path, {"to": self._from, "text": "stop"})
+        stop.require(stop.json["data"]["autoresponse_type"] == "STOP")
+        self._paper.exchange(stop, "heard")
+        held = self._client.ask("GET", f"/v2/messages/{waiting}")
+        held.require(held.json["data"]["to"][0]["status"] == Status.CANCELLED)
+        self._paper.exchange(held, f"cancelled: {held.json['data']['errors'][0]['title']}")
+        refused = self._client.ask("POST", "/v2/messages", again, status=409)
+        error = refused.json["errors"][0]
+        refused.require(error["code"] == Code.OPTED_OUT)
+        self._paper.exchange(refused, f"{error['code']} {error['title']}")
+
     def _move(self, moment: Instant) -> None:
         answer = self._client.ask("POST", "/sandbox/clock/advance", {"to": to_text(moment)})
         now = answer.json["data"]["now"]
@@ -293,7 +314,12 @@ def _introduce(ready: Mapping[str, str], paper: Paper, database: Path) -> None:
 
 
 def _invite(ready: Mapping[str, str], paper: Paper, send_at: Instant) -> None:
-    facts = {"base URL": f"{ready['base_url']}/v2", "API key": ready["api_key"], "from": ready["from_number"]}
+    facts = {
+        "base URL": f"{ready['base_url']}/v2",
+        "API key": ready["api_key"],
+        "from": ready["from_number"],
+        "key for webhooks": ready["webhook_public_key"],
+    }
     paper.facts("Now yours. What is below can be pasted as it stands.", facts)
     for title, code in snippets(ready, send_at).items():
         paper.snippet(title, code)

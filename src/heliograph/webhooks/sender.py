@@ -121,6 +121,8 @@ class WebhookSender(Loop):
         self._store = store
         self._http = http
         self._options = options
+        self._claiming = asyncio.Lock()
+        """Held from a look at the room there is until it is taken: the test clock's step comes beside the loop."""
         self._in_hand: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
         self._full: frozenset[str] = frozenset()
@@ -135,25 +137,27 @@ class WebhookSender(Loop):
 
     async def run_pass(self) -> int:
         """Claim what there is room for; microseconds until it is worth looking again."""
-        lanes = await self._store.outbox.lanes()
-        self._store.accounts.seen(lanes.epoch)
-        claims = self._claims(lanes)
-        for each in await self._claim(claims) if claims else ():
-            self._begin(each)
+        lanes, claims = await self._begin_due()
         return 0 if claims else self._until_open(lanes)
 
     async def settle(self) -> None:
         """Make every attempt that is due at this moment, and return when they are recorded (the test clock's step)."""
         while True:
+            _, claims = await self._begin_due()
+            if not claims and not self._in_hand:
+                return
+            if self._in_hand:
+                await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _begin_due(self) -> tuple[Lanes, Sequence[LaneClaim]]:
+        """Look what waits, and begin what there is room for: the lanes seen, and what was asked of them."""
+        async with self._claiming:
             lanes = await self._store.outbox.lanes()
             self._store.accounts.seen(lanes.epoch)
             claims = self._claims(lanes)
             for each in await self._claim(claims) if claims else ():
                 self._begin(each)
-            if not claims and not self._in_hand:
-                return
-            if self._in_hand:
-                await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
+        return lanes, claims
 
     def _claims(self, lanes: Lanes) -> list[LaneClaim]:
         """How much to take of which lanes: those that waited longest, an even share of what room there is."""
@@ -207,15 +211,18 @@ class WebhookSender(Loop):
 
     async def deliver(self, in_hand: InHand) -> None:
         """Make one attempt and record it. One that cannot be recorded is made again when the lease is over."""
-        if monotonic() >= in_hand.usable_until:
-            return
         delivery = in_hand.delivery
+        if monotonic() >= in_hand.usable_until:
+            logger.warning("a lease was over before its attempt began", action="webhook_late", delivery_id=delivery.id)
+            return
         try:
             prepared = self._prepare(in_hand)
             if isinstance(prepared, NoCall):
                 await self._store.record_delivery(_ended(delivery, prepared.reason, self._store.clock.now()))
-                return
-            await self._attempt(in_hand, prepared)
+            elif endpoint_id(delivery.organization_id, prepared.url) != delivery.endpoint:
+                await self._store.record_delivery(_moved(delivery, prepared, self._store.clock.now()))
+            else:
+                await self._attempt(in_hand, prepared)
         except StoreUnavailable as error:
             what = {"delivery_id": delivery.id, "reason": str(error)}
             logger.warning("an attempt could not be recorded", action="attempt_unrecorded", **what)
@@ -359,6 +366,19 @@ def _progress(delivery: Delivery, call: Call, verdict: Verdict, attempt: Attempt
         endpoint=endpoint_id(delivery.organization_id, call.urls[verdict.position]),
         webhook=call.webhook,
         attempt=attempt,
+    )
+
+
+def _moved(delivery: Delivery, call: Call, now: Instant) -> Progress:
+    """It waited for another URL than the one it goes to now: it joins those that wait for that one, and for its rest."""
+    return Progress(
+        delivery=delivery,
+        status=DeliveryStatus.PENDING,
+        at=now,
+        position=call.position,
+        tries=call.tries,
+        due_at=now,
+        endpoint=endpoint_id(delivery.organization_id, call.url),
     )
 
 
