@@ -79,7 +79,7 @@ def test_the_ready_file_says_what_to_call(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     with ServerProcess(f"sqlite:///{tmp_path}/h.db", ready_file=ready) as server:
         assert ready_file(ready) == server.ready
-        assert set(server.ready) == {"base_url", "api_key", "messaging_profile_id", "from_number"}
+        assert set(server.ready) == {"base_url", "api_key", "messaging_profile_id", "from_number", "webhook_public_key"}
         assert server.stop() == 0
 
 

@@ -301,8 +301,12 @@ async def _report_to(store: Store, profile: Profile, url: str) -> None:
         check_url(url, "/webhook_url")
     except Refusal as refusal:
         raise CannotServe(f"sandbox.webhook_url: {refusal.detail}") from None
-    changed = msgspec.structs.replace(profile.settings, webhook_url=url)
-    await store.changes.save_profile(replace(profile, settings=changed, updated_at=store.clock.now()))
+
+    def change(before: Profile) -> Profile:
+        settings = msgspec.structs.replace(before.settings, webhook_url=url)
+        return replace(before, settings=settings, updated_at=store.clock.now())
+
+    await store.changes.change_profile(profile.organization_id, profile.id, change)
 
 
 async def new_key(store: Store, organization: Organization, name: str) -> str:

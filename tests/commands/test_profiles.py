@@ -4,6 +4,7 @@ import pytest
 
 from heliograph.commands import profiles
 from tests.terminal import Terminal
+from tests.wire import NO_SUCH_ID
 
 
 def test_a_profile_is_made_with_everything_that_can_be_given(either_terminal: Terminal) -> None:
@@ -79,3 +80,58 @@ def test_a_profile_that_could_not_work_is_not_made(terminal: Terminal, options: 
 def test_a_destination_is_a_country_that_numbers_have(terminal: Terminal) -> None:
     complaint = terminal.misused("profiles", "create", "Main", "--destinations", "US,UK")
     assert complaint == "argument --destinations: got 'UK', wanted ISO 3166 countries such as US,CA,GB, or '*'"
+
+
+def urls_of(terminal: Terminal) -> tuple[str | None, str | None]:
+    (listed,) = terminal.json("profiles", "list")
+    return listed["webhook_url"], listed["webhook_failover_url"]
+
+
+def test_the_urls_of_a_profile_are_changed_one_by_one(either_terminal: Terminal) -> None:
+    either_terminal.organization()
+    update = ("profiles", "update", either_terminal.profile("--smart-encoding"))
+    before = either_terminal.json("profiles", "list")[0]
+    first, second = "https://a.example/x", "https://b.example/x"
+    said = "Events of the messaging profile Main are sent"
+    assert either_terminal.ok(*update, "--webhook-url", first) == f"{said} to {first} now."
+    assert either_terminal.ok(*update, "--webhook-failover-url", second) == f"{said} to {first}, then to {second} now."
+    assert urls_of(either_terminal) == (first, second)
+    assert either_terminal.ok(*update, "--webhook-url", "") == f"{said} to {second} now."
+    assert either_terminal.ok(*update, "--webhook-failover-url", "", "--webhook-url", "") == f"{said} nowhere now."
+    assert either_terminal.json("profiles", "list") == [before]
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ((), "Say what to change: --webhook-url, --webhook-failover-url or both."),
+        (("--webhook-url", "ftp://a.example"), "Not an http or https URL: 'ftp://a.example'."),
+        (("--webhook-failover-url", "x"), "Not an http or https URL: 'x'."),
+        (("--webhook-url", " "), "Not an http or https URL: ' '."),
+        (("--webhook-url", "https://b.example", "--organization", "Bolt"), "There is no organisation 'Bolt'; "),
+    ],
+)
+def test_a_change_that_could_not_work_is_not_made(terminal: Terminal, options: tuple[str, ...], refusal: str) -> None:
+    terminal.organization()
+    profile_id = terminal.profile("--webhook-url", "https://a.example/x")
+    assert terminal.refused("profiles", "update", profile_id, *options).startswith(refusal)
+    assert urls_of(terminal) == ("https://a.example/x", None)
+
+
+@pytest.mark.parametrize("profile_id", ["nope", "", NO_SUCH_ID])
+def test_an_unknown_profile_is_not_changed(terminal: Terminal, profile_id: str) -> None:
+    terminal.organization()
+    refusal = terminal.refused("profiles", "update", profile_id, "--webhook-url", "")
+    assert refusal == f"There is no messaging profile '{profile_id}' of Acme."
+
+
+def test_a_profile_of_another_organisation_is_not_changed(terminal: Terminal) -> None:
+    for name in ("Acme", "Bolt"):
+        terminal.organization(name)
+    profile_id = terminal.profile("--organization", "Acme")
+    update = ("profiles", "update", profile_id, "--webhook-url", "https://a.example/x")
+    assert terminal.refused(*update) == "Name one of the organisations with --organization: Acme, Bolt."
+    refusal = terminal.refused(*update, "--organization", "Bolt")
+    assert refusal == f"There is no messaging profile '{profile_id}' of Bolt."
+    terminal.ok(*update, "--organization", "Acme")
+    assert urls_of(terminal) == ("https://a.example/x", None)

@@ -68,7 +68,7 @@ SANDBOX: Mapping[str, Methods] = {
     "/sandbox/clock/advance": {"POST": sandbox.advance},
     "/sandbox/handsets": {"GET": sandbox.handsets},
     "/sandbox/handsets/{number}": {"GET": sandbox.handset},
-    "/sandbox/handsets/{number}/messages": {"GET": sandbox.handset, "POST": sandbox.write},
+    "/sandbox/handsets/{number}/messages": {"POST": sandbox.write},
 }
 
 

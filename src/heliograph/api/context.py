@@ -15,8 +15,8 @@ from heliograph.store.store import Store
 
 Answer = TypeVar("Answer")
 
-STALE_TRIES = 5
-"""Account changes that one request outlives; more in a few milliseconds is a flood of changes, not a race."""
+STALE_TRIES = 20
+"""Account changes that one request outlives, such as other callers' at the same time; more is a flood, not a race."""
 
 
 class StaleAccounts(Exception):

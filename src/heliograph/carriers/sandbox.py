@@ -10,8 +10,10 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,6 +38,8 @@ from heliograph.domain.text import Encoded, split
 from heliograph.service import Loop
 
 NAME = "sandbox"
+# Those that Python knows by itself: what a machine adds would make a test pass on one and fail on another.
+_TYPES = MimeTypes()
 RECEIPTS_AT_ONCE = 500
 NEVER = Instant(2**62)
 IDLE = SECOND
@@ -186,7 +190,7 @@ class SandboxCarrier(Loop):
             recipient=message.to,
             text=message.text,
             subject=message.subject,
-            media=tuple(Media(url) for url in message.media_urls),
+            media=tuple(Media(url, _TYPES.guess_type(urlsplit(url).path)[0]) for url in message.media_urls),
         )
         return await self.inbox.message(arrival)
 
