@@ -130,7 +130,7 @@ class ServerProcess:
     def _read_ready(self) -> dict[str, str]:
         """The lines `name: value` that the server prints when it accepts requests, up to the last of them."""
         told: dict[str, str] = {}
-        last = b"from_number" if self._sandbox else b"base_url"
+        last = b"webhook_public_key" if self._sandbox else b"base_url"
         for line in self._running().stdout or ():
             name, _, value = line.decode().strip().partition(": ")
             told[name] = value
