@@ -60,11 +60,20 @@ class Server:
         assert await asyncio.to_thread(self._process.stop) == 0
         await self._down()
 
-    async def crash_and_start(self) -> None:
+    def kill(self) -> None:
         """kill -9, in this very turn of the event loop: every request that is under way loses its answer."""
+        self.up.clear()
         self._process.kill()
+
+    async def come_back(self) -> None:
+        """Start again what was killed."""
         await self._down()
         await self.start()
+
+    async def crash_and_start(self) -> None:
+        """Kill it, and start it again."""
+        self.kill()
+        await self.come_back()
 
     async def stop_and_start(self) -> None:
         """As for an upgrade."""
@@ -116,8 +125,11 @@ async def serving(database_url: str, settings: Mapping[str, str], count: int = 1
 class Client:
     """Sends requests, and writes down every answer and every one that did not come."""
 
-    def __init__(self, session: aiohttp.ClientSession, ledger: Ledger, chance: Random) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, ledger: Ledger, chance: Random, fields: Mapping[str, str]
+    ) -> None:
         self._session = session
+        self._fields = fields
         self._ledger = ledger
         self._chance = chance
         self._clock = SystemClock()
@@ -147,7 +159,7 @@ class Client:
     async def _take(self, server: Server, path: str, more: Mapping[str, str]) -> str | None:
         await server.up.wait()
         [handset] = self._chance.choices([*HANDSETS], [*HANDSETS.values()])
-        body = {"from": server.number, "to": handset, "text": "Your order is on its way.", **more}
+        body = {"from": server.number, "to": handset, "text": "Your order is on its way.", **self._fields, **more}
         got = await self._ask(server, "POST", path, body)
         if got is None:
             return None
@@ -174,19 +186,19 @@ class Client:
 
 
 @asynccontextmanager
-async def client(ledger: Ledger, chance: Random) -> AsyncIterator[Client]:
-    """A client that writes into `ledger`."""
+async def client(ledger: Ledger, chance: Random, **fields: str) -> AsyncIterator[Client]:
+    """A client that writes into `ledger`, and gives its messages these fields beside the usual ones."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        yield Client(session, ledger, chance)
+        yield Client(session, ledger, chance, fields)
 
 
 Disaster = Callable[[Server], Awaitable[None]]
 
 
-async def storm(server: Server, ledger: Ledger, chance: Random, disasters: Sequence[Disaster]) -> None:
+async def storm(server: Server, ledger: Ledger, chance: Random, disasters: Sequence[Disaster], **fields: str) -> None:
     """Load a server, and let one disaster after another happen to it while many requests are under way."""
     calm = asyncio.Event()
-    async with client(ledger, chance) as sender, asyncio.TaskGroup() as clients:
+    async with client(ledger, chance, **fields) as sender, asyncio.TaskGroup() as clients:
         for _ in range(CLIENTS):
             clients.create_task(_be_busy(sender, server, chance, calm))
         for disaster in disasters:

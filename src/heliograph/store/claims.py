@@ -226,42 +226,41 @@ class ClaimVerbs:
         item.asked = True
         wanted: Sequence[Row] = ()
         for _ in range(WITHHELD_ROUNDS):
-            rows = await self._take(transaction, item)
-            wanted = await self._withhold(transaction, item.token, rows)
+            rows, wanted = await self._take(transaction, item)
             # An empty claim says that nothing is due, and what stands behind messages that are withheld may be.
             if wanted or not rows:
                 break
         return _claimed(wanted)
 
-    async def _take(self, transaction: Transaction, item: Claim) -> Sequence[Row]:
+    async def _take(self, transaction: Transaction, item: Claim) -> tuple[Sequence[Row], Sequence[Row]]:
+        """What was due, and what of it may be sent: a message whose recipient has opted out since is let go of."""
         given = {"token": item.token, "carrier": item.carrier, "limit": item.limit, "lease": item.lease}
         rows = await transaction.batch(CLAIM, (), **given)
-        if rows:
-            await self._outbox.log(transaction, [Logged(row, Change.CLAIM, row["now"], item.carrier) for row in rows])
-            scheduled = (each for each in map(to_message, rows) if each.send_at is not None and each.attempts == 1)
-            await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
-        return rows
+        if not rows:
+            return rows, rows
+        unwanted = await self._unwanted(transaction, rows)
+        withheld = [_withheld(row, item.token) for row in rows if str(row["id"]) in unwanted]
+        # One call for both entries of what is withheld: only ids that are made together are sure to be in order.
+        changes = [Logged(row, Change.CLAIM, row["now"], item.carrier) for row in rows]
+        await self._outbox.log(transaction, changes + await self._put_down(transaction, withheld))
+        scheduled = (each for each in map(to_message, rows) if each.send_at is not None and each.attempts == 1)
+        await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
+        return rows, [row for row in rows if str(row["id"]) not in unwanted]
 
-    async def _withhold(self, transaction: Transaction, token: str, rows: Sequence[Row]) -> Sequence[Row]:
-        """Let go of messages whose recipient has opted out since they were taken; those that remain.
+    async def _unwanted(self, transaction: Transaction, rows: Sequence[Row]) -> set[str]:
+        """Those whose recipient has opted out since they were taken; the confirmation of an opt-out is none of them.
 
-        The confirmation of an opt-out goes all the same. A statement of its own: on PostgreSQL it sees an opt-out that
-        was committed while the claim was running, and SQLite knows the columns of RETURNING by their bare names, so
-        that a condition there compares the columns of `opt_outs` with themselves.
+        A statement of its own: on PostgreSQL it sees an opt-out that was committed while the claim was running, and
+        SQLite knows the columns of RETURNING by their bare names, so that a condition there compares the columns of
+        `opt_outs` with themselves.
         """
         asked = [
             (str(row["id"]), str(row["organization_id"]), str(row["profile_id"]), row["recipient"])
             for row in rows
             if row["answers"] is None
         ]
-        if not asked:
-            return rows
-        found = await transaction.batch(OPTED_OUT, asked, account_wide=self._verbs.account_wide)
-        unwanted = {str(row["id"]) for row in found}
-        if not unwanted:
-            return rows
-        await self._record(transaction, [_withheld(row, token) for row in rows if str(row["id"]) in unwanted])
-        return [row for row in rows if str(row["id"]) not in unwanted]
+        found = await transaction.batch(OPTED_OUT, asked, account_wide=self._verbs.account_wide) if asked else ()
+        return {str(row["id"]) for row in found}
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
         """Record outcomes; False for one whose claim is no longer its token's.
@@ -280,17 +279,23 @@ class ClaimVerbs:
 
     async def _record(self, transaction: Transaction, items: Sequence[Outcome]) -> set[str]:
         """Record outcomes of different messages; the messages of those that were recorded."""
+        logged = await self._put_down(transaction, items)
+        await self._outbox.log(transaction, logged)
+        # A receipt can overtake the answer that tells the id it speaks of.
+        await self._receipts.match_given(transaction, [item.carrier_message_id for item in items])
+        return {str(each.message["id"]) for each in logged}
+
+    async def _put_down(self, transaction: Transaction, items: Sequence[Outcome]) -> list[Logged]:
+        """Write outcomes into their messages; those that were their token's to write, for the log."""
+        if not items:
+            return []
         rows = await transaction.batch(RECORD, [_outcome_row(item) for item in sorted(items, key=_by_id)])
         recorded = {str(row["id"]): row for row in rows}
-        logged = [
+        return [
             Logged(recorded[item.message_id], item.change, item.at, _detail(item))
             for item in items
             if item.message_id in recorded
         ]
-        await self._outbox.log(transaction, logged)
-        # A receipt can overtake the answer that tells the id it speaks of.
-        await self._receipts.match_given(transaction, [item.carrier_message_id for item in items])
-        return set(recorded)
 
     async def expire(self, transaction: Transaction, items: Sequence["Expiry"]) -> Sequence[tuple[int, int]]:
         """Let go of what waited too long: how many expired unsent, and how many may have been sent."""

@@ -120,17 +120,28 @@ def _end(sql: Sql) -> Any:
 
 
 def _call_off(sql: Sql) -> Any:
+    """What another transaction has hold of is left to it.
+
+    It is being claimed, so it went before the STOP; or cancelled. Should that come to nothing, its claim finds the
+    opt-out.
+    """
     rows, waiting = sql.rows.c, messages.c
-    return (
-        update(messages)
+    found = (
+        select(waiting.id)
+        .join_from(messages, sql.rows, waiting.recipient == rows.recipient)
         .where(
             waiting.organization_id == rows.organization_id,
-            waiting.recipient == rows.recipient,
             waiting.due_at.is_not(None),
             waiting.status.in_(words(sources(Change.OPT_OUT))),
             waiting.answers.is_(None),
             in_scope(waiting.profile_id, rows.profile_id),
         )
+        .with_for_update(skip_locked=True, of=messages)
+        .cte("found")
+    )
+    return (
+        update(messages)
+        .where(waiting.id.in_(select(found.c.id)))
         .values(status=word(result(Change.OPT_OUT)), due_at=null())
         .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
     )
@@ -171,9 +182,7 @@ class InboundVerbs:
         new = {str(row["id"]) for row in rows}
         kept = [item for item in current if item.message.id in new]
         await self._tell(transaction, [item.message for item in kept])
-        # By person, so that two transactions that hear of the same people do not wait for each other.
-        for item in sorted(kept, key=_person):
-            await self._follow(transaction, item)
+        await self._follow(transaction, kept)
         known = await self._known(transaction, [item for item in items if item.epoch != epoch])
         known |= {item.message.id for item in current}
         return [
@@ -227,29 +236,41 @@ class InboundVerbs:
         told = [_announcement(event_id, each) for event_id, each in zip(ids, kept, strict=True)]
         await self._outbox.announce(transaction, told)
 
-    async def _follow(self, transaction: Transaction, item: Reception) -> None:
-        """What its keyword asks for."""
-        message = item.message
-        person = [(message.organization_id, message.profile_id, message.sender)]
-        scope = {"account_wide": self._verbs.account_wide}
-        reply = item.reply
-        if message.operation is Operation.STOP:
-            before = await transaction.batch(OPTED_OUT, [(message.id, *person[0])], **scope)
-            # Another process may hold it meanwhile without our having seen that: only one of us puts it down.
-            made = await transaction.batch(HOLD, [_held_row(item)])
-            # Somebody who has opted out gets one confirmation, however often they say so.
-            if before or not made:
-                reply = None
-            if item.cancel_pending:
-                await self._call_off(transaction, person)
-        elif message.operation is Operation.START:
-            await transaction.batch(END, person, **scope)
-        if reply is not None:
-            await self._verbs.insert(transaction, [reply])
+    async def _follow(self, transaction: Transaction, kept: Sequence[Reception]) -> None:
+        """What their keywords ask for.
+
+        Opt-outs first, by person: only there may one transaction wait for another, and it holds no message then.
+        """
+        replies = []
+        for item in sorted(kept, key=_person):
+            answered = await self._consent(transaction, item)
+            if answered and item.reply is not None:
+                replies.append(item.reply)
+        stopped = [item for item in kept if item.message.operation is Operation.STOP and item.cancel_pending]
+        await self._call_off(transaction, sorted({_whose(item) for item in stopped}))
+        if replies:
+            await self._verbs.insert(transaction, replies)
             transaction.then(self._verbs.released)
 
-    async def _call_off(self, transaction: Transaction, person: Sequence[tuple[Any, ...]]) -> None:
-        rows = await transaction.batch(CALL_OFF, person, account_wide=self._verbs.account_wide)
+    async def _consent(self, transaction: Transaction, item: Reception) -> bool:
+        """Begin or end an opt-out where that is asked for; whether to answer.
+
+        Somebody who has opted out gets one confirmation, however often they say so.
+        """
+        message, scope = item.message, {"account_wide": self._verbs.account_wide}
+        if message.operation is Operation.STOP:
+            before = await transaction.batch(OPTED_OUT, [(message.id, *_whose(item))], **scope)
+            # Another process may be about to commit the same, unseen by us: the database lets one of us put it down.
+            made = await transaction.batch(HOLD, [_held_row(item)])
+            return bool(made) and not before
+        if message.operation is Operation.START:
+            await transaction.batch(END, [_whose(item)], **scope)
+        return True
+
+    async def _call_off(self, transaction: Transaction, people: Sequence[tuple[Any, ...]]) -> None:
+        if not people:
+            return
+        rows = await transaction.batch(CALL_OFF, people, account_wide=self._verbs.account_wide)
         if not rows:
             return
         errors = {str(row["id"]): opted_out(row["sender"], row["recipient"]) for row in rows}
@@ -305,6 +326,11 @@ def _announcement(event_id: str, message: InboundMessage) -> Announcement:
 
 def _person(item: Reception) -> tuple[str, str]:
     return item.message.organization_id, item.message.sender
+
+
+def _whose(item: Reception) -> tuple[str, str, str]:
+    """Organisation, profile and person."""
+    return item.message.organization_id, item.message.profile_id, item.message.sender
 
 
 def _held_row(item: Reception) -> tuple[Any, ...]:

@@ -127,6 +127,9 @@ class WebhookSender(Loop):
         self._busy: Counter[str] = Counter()
         self._full: frozenset[str] = frozenset()
         """Lanes that were open at the last look, and had no room."""
+        self._turns = 0
+        self._served: Mapping[str, int] = {}
+        """When each lane that is there was last claimed from, counted in turns."""
         self._keys = _Keys(store)
 
     async def stop(self) -> None:
@@ -160,13 +163,20 @@ class WebhookSender(Loop):
         return lanes, claims
 
     def _claims(self, lanes: Lanes) -> list[LaneClaim]:
-        """How much to take of which lanes: those that waited longest, an even share of what room there is."""
-        due = sorted((lane for lane in lanes.lanes if lane.opens_at <= lanes.now), key=lambda lane: lane.opens_at)
+        """How much to take of which lanes: an even share of what room there is, in turn."""
+        due = sorted((lane for lane in lanes.lanes if lane.opens_at <= lanes.now), key=self._turn)
         room = _part_free(self._options.window, len(self._in_hand))
         taken = [lane for lane in due if self._room(lane) > 0][: min(room, LANES_AT_ONCE)]
         self._full = frozenset(lane.endpoint for lane in due) - {lane.endpoint for lane in taken}
+        self._turns += 1
+        waiting = {lane.endpoint: self._served.get(lane.endpoint, 0) for lane in lanes.lanes}
+        self._served = waiting | dict.fromkeys((lane.endpoint for lane in taken), self._turns)
         share = max(1, room // max(1, len(taken)))
         return [LaneClaim(lane.endpoint, min(share, self._room(lane)), self._options.lease) for lane in taken]
+
+    def _turn(self, lane: Lane) -> tuple[int, int, Instant]:
+        """Fewest attempts under way first, then longest not served: by age, dead endpoints would stand before all."""
+        return self._busy[lane.endpoint], self._served.get(lane.endpoint, 0), lane.opens_at
 
     def _room(self, lane: Lane) -> int:
         return _part_free(self._options.endpoint_window, self._busy[lane.endpoint])
@@ -370,7 +380,7 @@ def _progress(delivery: Delivery, call: Call, verdict: Verdict, attempt: Attempt
 
 
 def _moved(delivery: Delivery, call: Call, now: Instant) -> Progress:
-    """It waited for another URL than the one it goes to now: it joins those that wait for that one, and for its rest."""
+    """It waited for another URL than it goes to now: it joins those that wait for that one, and for its rest."""
     return Progress(
         delivery=delivery,
         status=DeliveryStatus.PENDING,
