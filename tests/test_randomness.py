@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from heliograph import randomness
-from heliograph.domain.instant import MILLISECOND, Instant
+from heliograph.domain.instant import MILLISECOND, SECOND, Instant
 
 NOW = Instant(1_800_000_000_000 * MILLISECOND)
 
@@ -18,9 +18,15 @@ def test_an_id_says_its_millisecond() -> None:
     assert UUID(randomness.new_id(NOW)).int >> 80 == NOW // MILLISECOND
 
 
+def test_a_moment_that_was_read_a_little_earlier_makes_a_later_id() -> None:
+    made = [randomness.new_id(Instant(NOW - late * MILLISECOND)) for late in (0, 1, 0, 999, 5)]
+    assert made == sorted(made)
+
+
 def test_a_clock_that_went_back_is_obeyed() -> None:
     randomness.new_id(NOW)
-    assert UUID(randomness.new_id(Instant(NOW - MILLISECOND))).int >> 80 == NOW // MILLISECOND - 1
+    long_before = Instant(NOW - 2 * SECOND)
+    assert UUID(randomness.new_id(long_before)).int >> 80 == long_before // MILLISECOND
 
 
 def test_a_fraction_lies_between_nothing_and_one() -> None:

@@ -8,10 +8,12 @@ from heliograph.domain.instant import MILLISECOND, Instant
 _FRACTION_BITS = 53
 _STEP_BITS = 40
 """How far two ids of one millisecond lie apart, so that one cannot be guessed from the other."""
+_LATE = 1_000
+"""Milliseconds by which callers may have read the clock before they ask for an id: they wait for others in between."""
 
 
 class _Ids:
-    """Makes ids of which the later sorts after the earlier, also within one millisecond (RFC 9562, 6.2, method 2)."""
+    """Makes ids of which the later sorts after the earlier (RFC 9562, 6.2, method 2)."""
 
     def __init__(self) -> None:
         self._millisecond = -1
@@ -19,12 +21,16 @@ class _Ids:
 
     def new(self, now: Instant) -> str:
         """A new UUIDv7."""
-        millisecond = now // MILLISECOND
+        millisecond = self._not_before(now // MILLISECOND)
         following = self._random + 1 + secrets.randbits(_STEP_BITS)
         if millisecond != self._millisecond or following >> RANDOM_BITS:
             following = secrets.randbits(RANDOM_BITS - 1)
         self._millisecond, self._random = millisecond, following
-        return uuid7(now, following)
+        return uuid7(Instant(millisecond * MILLISECOND), following)
+
+    def _not_before(self, millisecond: int) -> int:
+        """The last millisecond again for a moment that was read a little earlier; not for a clock that was put back."""
+        return self._millisecond if 0 < self._millisecond - millisecond <= _LATE else millisecond
 
 
 new_id = _Ids().new

@@ -14,6 +14,7 @@ from heliograph.domain.instant import MILLISECOND
 from heliograph.domain.lifecycle import FINAL, Change, Status
 from heliograph.service import Loop
 from heliograph.store.engine import Row, open_engine
+from heliograph.store.inbound import RECEIVE
 from heliograph.store.messages import MESSAGE_COLUMNS, to_message
 from heliograph.store.store import Store
 from heliograph.store.tables import handset_messages, message_events, messages, pending_counts
@@ -137,9 +138,9 @@ async def collect(store: Store, ledger: Ledger, handed: Iterable[Handed]) -> lis
 
 
 async def _events(store: Store) -> Iterable[Row]:
-    """All event logs, each in the order in which `MessageVerbs.timeline` shows it."""
+    """The event logs of what was sent, each in the order in which `MessageVerbs.timeline` shows it."""
     log = message_events.c
-    statement = select(log.message_id, log.change, log.status)
+    statement = select(log.message_id, log.change, log.status).where(log.change != RECEIVE)
     return await store.engine.fetch(statement.order_by(log.message_id, log.id))
 
 
