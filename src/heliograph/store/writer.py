@@ -129,12 +129,17 @@ class GroupCommit:
     async def _commit(self, batch: list[_Waiting]) -> list[Any]:
         answers: dict[int, Any] = {}
         async with self._engine.transaction() as transaction:
-            for verb in dict.fromkeys(each.verb for each in batch):
+            # In one order everywhere: two processes that take the same locks in two orders wait in a circle.
+            for verb in sorted({each.verb for each in batch}, key=_name):
                 mine = [index for index, each in enumerate(batch) if each.verb == verb]
                 given = await verb(transaction, [batch[index].item for index in mine])
                 answers.update(zip(mine, given, strict=True))
         self.commits += 1
         return [answers[index] for index in range(len(batch))]
+
+
+def _name(verb: Verb[Any, Any]) -> str:
+    return getattr(verb, "__qualname__", "")
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

@@ -81,6 +81,8 @@ class InHand:
     """Endpoints of the organisation that are turned off, and why."""
     usable_until: int
     """On the monotonic clock."""
+    seen_at: Instant
+    """When it was found due, by the database's clock. What is to follow at once is due from then: ours may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class WebhookSender(Loop):
             lanes = await self._store.outbox.lanes()
             self._store.accounts.seen(lanes.epoch)
             claims = self._claims(lanes)
-            for each in await self._claim(claims) if claims else ():
+            for each in await self._claim(claims, lanes.now) if claims else ():
                 self._begin(each)
         return lanes, claims
 
@@ -186,7 +188,7 @@ class WebhookSender(Loop):
         opening = [lane.opens_at - lanes.now for lane in lanes.lanes if lane.endpoint not in self._full]
         return max(0, min([self._options.poll_interval, *opening]))
 
-    async def _claim(self, claims: Sequence[LaneClaim]) -> list[InHand]:
+    async def _claim(self, claims: Sequence[LaneClaim], now: Instant) -> list[InHand]:
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
         longest = max(self._options.timeout, self._options.timeout_v1)
         usable_until = monotonic() + int(max(0, self._options.lease - longest) * (1 - LEASE_MARGIN))
@@ -196,7 +198,7 @@ class WebhookSender(Loop):
         messages = await self._store.deliveries.subjects(claimed)
         disabled = await self._store.outbox.disabled({each.organization_id for each in claimed})
         return [
-            InHand(each, messages.get(each.message_id), await self._profile(each), disabled, usable_until)
+            InHand(each, messages.get(each.message_id), await self._profile(each), disabled, usable_until, now)
             for each in claimed
         ]
 
@@ -230,7 +232,7 @@ class WebhookSender(Loop):
             if isinstance(prepared, NoCall):
                 await self._store.record_delivery(_ended(delivery, prepared.reason, self._store.clock.now()))
             elif endpoint_id(delivery.organization_id, prepared.url) != delivery.endpoint:
-                await self._store.record_delivery(_moved(delivery, prepared, self._store.clock.now()))
+                await self._store.record_delivery(_moved(delivery, prepared, in_hand.seen_at))
             else:
                 await self._attempt(in_hand, prepared)
         except StoreUnavailable as error:
@@ -290,7 +292,7 @@ class WebhookSender(Loop):
         chance = randomness.fraction()
         verdict = judge(attempted, call.position, call.tries, len(call.urls), self._options.tries, now, chance)
         await self._keep_endpoint(in_hand, call, attempted, verdict, now)
-        progress = _progress(in_hand.delivery, call, verdict, attempt, now)
+        progress = _progress(in_hand, call, verdict, attempt)
         if not await self._store.record_delivery(progress):
             what = {"delivery_id": in_hand.delivery.id}
             logger.warning("a lease was lost before its attempt was recorded", action="webhook_lease_lost", **what)
@@ -365,15 +367,16 @@ class _Keys:
         return await book.of(organization_id, now) or await book.ensure(organization_id, now)
 
 
-def _progress(delivery: Delivery, call: Call, verdict: Verdict, attempt: Attempt, now: Instant) -> Progress:
+def _progress(in_hand: InHand, call: Call, verdict: Verdict, attempt: Attempt) -> Progress:
+    at_once = verdict.position != call.position
     return Progress(
-        delivery=delivery,
+        delivery=in_hand.delivery,
         status=verdict.status,
-        at=now,
+        at=attempt.finished_at,
         position=verdict.position,
         tries=verdict.tries,
-        due_at=verdict.due_at,
-        endpoint=endpoint_id(delivery.organization_id, call.urls[verdict.position]),
+        due_at=in_hand.seen_at if at_once else verdict.due_at,
+        endpoint=endpoint_id(in_hand.delivery.organization_id, call.urls[verdict.position]),
         webhook=call.webhook,
         attempt=attempt,
     )
