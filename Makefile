@@ -11,8 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NODE_TESTS := tests/sdk/node
+SMPP_TESTS := tests/carriers/smpp/node
 # Without npm there is nothing to install, and the tests say what they miss.
 NODE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(NODE_TESTS)/package.json)),$(NODE_TESTS)/node_modules/.package-lock.json)
+SMPP_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(SMPP_TESTS)/package.json)),$(SMPP_TESTS)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,7 +23,7 @@ NODE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(NODE_TESTS)/packag
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.setup $(NODE_STAMP) ## Install everything that tests, checks and benchmarks need
+setup: $(VENV)/.setup $(NODE_STAMP) $(SMPP_STAMP) ## Install everything that tests, checks and benchmarks need
 
 demo: $(VENV)/.runtime ## Run the sandbox on this machine; ARGS="..." are passed on
 	$(BIN)/heliograph demo $(ARGS)
@@ -54,7 +56,7 @@ bench: setup ## Measure; ARGS="..." are passed on
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(NODE_TESTS)/node_modules build dist .coverage* .hypothesis
+	rm -rf $(VENV) $(NODE_TESTS)/node_modules $(SMPP_TESTS)/node_modules build dist .coverage* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -76,4 +78,8 @@ $(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python
 
 $(NODE_TESTS)/node_modules/.package-lock.json: $(wildcard $(NODE_TESTS)/package*.json)
 	npm ci --prefix $(NODE_TESTS) --no-audit --no-fund
+	@touch $@
+
+$(SMPP_TESTS)/node_modules/.package-lock.json: $(wildcard $(SMPP_TESTS)/package*.json)
+	npm ci --prefix $(SMPP_TESTS) --no-audit --no-fund
 	@touch $@

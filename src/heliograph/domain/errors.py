@@ -39,9 +39,24 @@ class Code(StrEnum):
 
     NOT_ROUTABLE = "40001"
     BLOCKED_AS_SPAM = "40002"
+    SENDER_BLOCKED_AS_SPAM = "40003"
     REJECTED_BY_DESTINATION = "40004"
+    EXPIRED_ON_ITS_WAY = "40005"
+    SERVER_UNAVAILABLE = "40006"
+    LOOP = "40007"
     UNDELIVERABLE = "40008"
+    INVALID_BODY = "40009"
+    NOT_REGISTERED = "40010"
+    TOO_MANY_AT_CARRIER = "40011"
+    INVALID_DESTINATION = "40012"
+    INVALID_SOURCE = "40013"
     EXPIRED_IN_QUEUE = "40014"
+    BLOCKED_AS_SPAM_HERE = "40015"
+    T_MOBILE_LIMIT = "40016"
+    ATT_SPAM = "40017"
+    ATT_LIMIT = "40018"
+    ATT_TAGS = "40019"
+    INFLATED_TRAFFIC = "40020"
 
     OPTED_OUT = "40300"
     UNSUPPORTED_TYPE = "40301"
@@ -89,9 +104,24 @@ TITLES: Mapping[Code, str] = {
     Code.KEY_REVOKED: "API Key revoked",
     Code.NOT_ROUTABLE: "Not routable",
     Code.BLOCKED_AS_SPAM: "Blocked as spam - temporary",
+    Code.SENDER_BLOCKED_AS_SPAM: "Blocked as spam - permanent",
     Code.REJECTED_BY_DESTINATION: "Rejected by destination",
+    Code.EXPIRED_ON_ITS_WAY: "Message expired during transmission",
+    Code.SERVER_UNAVAILABLE: "Recipient server unavailable",
+    Code.LOOP: "Loop detected",
     Code.UNDELIVERABLE: "Undeliverable",
+    Code.INVALID_BODY: "Invalid message body",
+    Code.NOT_REGISTERED: "Not 10DLC registered",
+    Code.TOO_MANY_AT_CARRIER: "Too many requests",
+    Code.INVALID_DESTINATION: "Invalid messaging destination number",
+    Code.INVALID_SOURCE: "Invalid messaging source number",
     Code.EXPIRED_IN_QUEUE: "Message expired in queue",
+    Code.BLOCKED_AS_SPAM_HERE: "Blocked as spam - internal",
+    Code.T_MOBILE_LIMIT: "T-Mobile 10DLC Sending Limit Reached",
+    Code.ATT_SPAM: "AT&T 10DLC Spam Message Rejected",
+    Code.ATT_LIMIT: "AT&T 10DLC Sending Limit Reached",
+    Code.ATT_TAGS: "AT&T 10DLC Invalid Tag Data",
+    Code.INFLATED_TRAFFIC: "Blocked as potentially artificial inflation of traffic",
     Code.OPTED_OUT: "Blocked due to STOP message",
     Code.UNSUPPORTED_TYPE: "Unsupported message type for the 'to' address",
     Code.TOO_LARGE: "Message too large",
