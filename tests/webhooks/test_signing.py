@@ -98,7 +98,7 @@ def test_an_id_that_would_make_a_signature_ambiguous_is_refused(event: str) -> N
 
 @pytest.mark.parametrize("seed", [b"", b"x" * 31, b"x" * 33])
 def test_a_seed_of_another_length_is_refused(seed: bytes) -> None:
-    with pytest.raises(ValueError, match="32 bytes"):
+    with pytest.raises(ValueError, match="seed"):
         public_key(key(seed=seed))
 
 

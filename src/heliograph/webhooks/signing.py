@@ -16,7 +16,7 @@ from functools import lru_cache
 from re import ASCII
 from re import compile as regex
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 
 from heliograph.domain.signing_keys import SECRET_PREFIX, SigningKeys, WebhookKey
 
@@ -61,11 +61,13 @@ def signed_headers_v1(secret: str, seconds: int, body: bytes) -> dict[str, str]:
 
 def public_key(key: WebhookKey) -> str:
     """What receivers verify `telnyx-signature-ed25519` with: 32 bytes in base64, as `TELNYX_PUBLIC_KEY` wants it."""
-    return b64encode(_private_key(key.private_key).public_key().public_bytes_raw()).decode()
+    public, _ = _pair(key.private_key)
+    return b64encode(public).decode()
 
 
 def _ed25519(key: WebhookKey, message: bytes) -> str:
-    return b64encode(_private_key(key.private_key).sign(message)).decode()
+    _, private = _pair(key.private_key)
+    return b64encode(crypto_sign(message, private)[:crypto_sign_BYTES]).decode()
 
 
 def _hmac(secret: bytes, message: bytes) -> str:
@@ -77,5 +79,7 @@ def _secret_bytes(key: WebhookKey) -> bytes:
 
 
 @lru_cache(maxsize=KEPT_KEYS)
-def _private_key(seed: str) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(b64decode(seed, validate=True))
+def _pair(seed: str) -> tuple[bytes, bytes]:
+    """The public key of a seed, and the private key in the form that signs."""
+    public, private = crypto_sign_seed_keypair(b64decode(seed, validate=True))
+    return public, private
