@@ -1,13 +1,15 @@
 """A message as callers and webhooks are shown it, one body for both. Field order is the provider's (Contract 3.3, 4.7).
 
-What is only asked or only answered over HTTP is in `api/shapes.py`; what a webhook wraps around a body, in
+What is only asked or only answered over HTTP is in `api/shapes.py`; what an attempt wraps around an event, in
 `webhooks/payload.py`.
 """
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from heliograph.domain.events import EventType, as_of
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import Instant, to_text
 from heliograph.domain.lifecycle import Status
@@ -132,6 +134,36 @@ class InboundBody(Struct, kw_only=True):
     valid_until: None = None
     webhook_failover_url: str
     webhook_url: str
+
+
+class WebhookBody(Struct):
+    """An event of version 2 (Contract 3.3)."""
+
+    event_type: str
+    id: str
+    occurred_at: str
+    payload: MessageBody | InboundBody
+    record_type: str = "event"
+
+
+def payload_of(message: Message | InboundMessage, event: EventType) -> MessageBody | InboundBody:
+    """The message as it was at `event`, which any later state of it tells.
+
+    A group MMS has one event for each recipient: `to` holds that one, `id` is its own message's, and
+    `group_message_id` names the group (Contract 3.3). `from` has no `status`: the description of outbound messages
+    knows none, and the one sample that shows it has a word of inbound ones there.
+    """
+    if isinstance(message, InboundMessage):
+        return inbound_body(message)
+    return message_body([as_of(message, event)])
+
+
+def webhook(event_id: str, event: EventType, occurred_at: Instant, payload: MessageBody | InboundBody) -> bytes:
+    """An event of version 2 as bytes, to be kept: they are sent the same each time."""
+    return _encode(WebhookBody(event, event_id, to_text(occurred_at), payload))
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def message_body(messages: Sequence[Message]) -> MessageBody:

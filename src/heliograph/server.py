@@ -136,6 +136,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     Raises `CannotServe`, `UnusableSchema`, `BadTable` and `StoreUnavailable`.
     """
     tables = load_tables(settings)
+    _check_webhook_url(settings.sandbox.webhook_url)
     listening = _listen(settings.http.host, settings.http.port)
     store = open_store(settings)
     try:
@@ -295,12 +296,16 @@ async def _introduce(store: Store, settings: Settings, base_url: str) -> Running
     return Running(base_url, store, key, profile.id, SANDBOX_NUMBERS[0], public_key(signing.signer))
 
 
-async def _report_to(store: Store, profile: Profile, url: str) -> None:
-    """Give the sandbox's profile the URL that was asked for at the start. Raises `CannotServe` for one that is none."""
+def _check_webhook_url(url: str) -> None:
+    """Before anything is written. Raises `CannotServe` for a text that is no URL."""
     try:
-        check_url(url, "/webhook_url")
+        check_url(url or None, "/webhook_url")
     except Refusal as refusal:
         raise CannotServe(f"sandbox.webhook_url: {refusal.detail}") from None
+
+
+async def _report_to(store: Store, profile: Profile, url: str) -> None:
+    """Give the sandbox's profile the URL that was asked for at the start."""
 
     def change(before: Profile) -> Profile:
         settings = msgspec.structs.replace(before.settings, webhook_url=url)

@@ -201,3 +201,16 @@ def test_answers_have_the_documented_form(
     for method, where, answer in asked:
         schema = contract.response_schema(description, method, where, answer.status)
         assert contract.differences(description, schema, answer.json) == set()
+
+
+@pytest.mark.parametrize("country", ["US", "*"])
+def test_a_word_has_one_meaning_for_people_of_one_country(call: Caller, profile: Profile, country: str) -> None:
+    made = make(call, profile).data
+    other = {"op": "info", "keywords": ["WHO", "bye"], "country_code": country}
+    assert make(call, profile, **other).refusal == (409, "10012", "/keywords/1")
+    assert call("PUT", path(profile, made["id"]), {**GIVEN, "op": "info", "keywords": ["BYE"]}).status == 200
+
+
+def test_a_word_may_mean_something_else_in_another_country(call: Caller, profile: Profile) -> None:
+    make(call, profile)
+    assert make(call, profile, op="info", keywords=["BYE"], country_code="CA").status == 200

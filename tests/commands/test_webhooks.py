@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_off_is_turned_on(either_terminal: Terminal) -> None
     assert (ran.status, ran.out) == (0, f"Events of Acme go to {HOOK} again.\n")
     assert ran.err == (
         f"What failed since {to_text(OFF_SINCE)} is not sent again by itself:"
-        " POST /v2/webhook_deliveries/replay does that.\n"
+        " POST /v2/webhook_deliveries/replay with status failed does that.\n"
     )
     assert either_terminal.json("webhooks", "endpoints") == []
 

@@ -93,6 +93,12 @@ def test_a_run_of_white_space_is_one_space(text: str) -> None:
     assert heard.keyword == "STOP ALL"
 
 
+@pytest.mark.parametrize("text", ["arr\u00eat", "ARRET", "Arre\u0302t", "ARR\u00caT"], ids=ascii)
+def test_accents_may_be_left_out_or_added(text: str) -> None:
+    for keyword in ("ARRET", "arr\u00eat"):
+        assert hear(text, config(keywords=(keyword,))) is not None
+
+
 @pytest.mark.parametrize("text", ["QU\u0130T", "qu\u0131t", "UNSUBSCR\u0130BE"], ids=ascii)
 def test_a_turkish_keyboard_is_understood(text: str) -> None:
     assert operation_of(text) is Operation.STOP

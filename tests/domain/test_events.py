@@ -49,7 +49,9 @@ def story(first: Message, changes: Sequence[Change]) -> tuple[Message, dict[Even
             continue
         message = happened(message, change, Instant(AT + number * MINUTE))
         if (event := reported(change, OPTIONAL)) is not None:
-            told[event] = message
+            # The one word that is another: no webhook knows `cancelled`, but for the event of a cancel.
+            stopped = change is Change.OPT_OUT
+            told[event] = replace(message, status=Status.SENDING_FAILED) if stopped else message
     return message, told
 
 

@@ -14,7 +14,7 @@ from telnyx._models import validate_type
 from telnyx.types import DeliveryUpdateWebhookEvent, InboundMessageWebhookEvent, OutboundMessagePayload
 from telnyx.types.shared import InboundMessagePayload
 
-from heliograph.bodies import inbound_body
+from heliograph.bodies import inbound_body, payload_of, webhook
 from heliograph.domain.errors import Code
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import MessageId
@@ -28,10 +28,8 @@ from heliograph.webhooks.payload import (
     envelope,
     inbound_record_of,
     is_version_1,
-    payload_of,
     record_of,
     wants_version_1,
-    webhook,
 )
 from tests.api import test_openapi_contract as contract
 from tests.test_bodies import AT, CAT, INBOUND, OUTBOUND, STOPPED
@@ -79,11 +77,7 @@ OUTBOUND_CASES: dict[str, tuple[EventType, Message, dict[str, str]]] = {
     "sending_failed": (EventType.FINALIZED, ended(Status.SENDING_FAILED, sent_at=None, errors=(NOT_ROUTABLE,)), {}),
     "expired": (EventType.FINALIZED, ended(Status.EXPIRED, left_at=None, sent_at=None, errors=(EXPIRED,)), {}),
     "group": (EventType.FINALIZED, GROUP, {}),
-    "cancelled by an opt-out": (
-        EventType.FINALIZED,
-        replace(CANCELLED, errors=(STOPPED,)),
-        {STATUS: OUR_STATUS, **COST},
-    ),
+    "cancelled by an opt-out": (EventType.FINALIZED, replace(CANCELLED, errors=(STOPPED,)), {}),
     "cancelled": (EventType.CANCELLED, CANCELLED, {TYPE: OUR_EVENT, STATUS: OUR_STATUS, **COST}),
     "scheduled": (EventType.SCHEDULED, DELIVERED, {TYPE: OUR_EVENT, STATUS: OUR_STATUS}),
 }
@@ -170,9 +164,10 @@ def test_the_sdk_finds_its_own_models_in_an_inbound_event(name: str) -> None:
         (outbound("sent"), DeliveryUpdateWebhookEvent, "sent"),
         (outbound("delivered"), DeliveryUpdateWebhookEvent, "delivered"),
         (outbound("expired"), DeliveryUpdateWebhookEvent, "expired"),
+        (outbound("cancelled by an opt-out"), DeliveryUpdateWebhookEvent, "sending_failed"),
         (inbound("mms"), InboundMessageWebhookEvent, "webhook_delivered"),
     ],
-    ids=["sent", "delivered", "expired", "received"],
+    ids=["sent", "delivered", "expired", "opted out", "received"],
 )
 def test_the_stock_sdk_unwraps_an_event_into_its_model(body: bytes, model: type, status: str) -> None:
     unwrapped: Any = Telnyx(api_key="none").webhooks.unsafe_unwrap(body.decode())
@@ -293,7 +288,7 @@ def test_a_status_update_has_the_form_of_the_migration_guide() -> None:
         ("delivered", ("delivered", "success", [])),
         ("delivery_failed", ("delivery_failed", "", ["40001"])),
         ("expired", ("expired", "", ["40014"])),
-        ("cancelled by an opt-out", ("cancelled", "", ["40300"])),
+        ("cancelled by an opt-out", ("sending_failed", "", ["40300"])),
     ],
 )
 def test_a_status_update_of_version_1_tells_the_outcome(name: str, told: tuple[str, str, list[str]]) -> None:

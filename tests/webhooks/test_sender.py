@@ -106,7 +106,7 @@ ENDS = [
     (lost, Status.DELIVERY_UNCONFIRMED, Change.LOSE),
     (refused, Status.SENDING_FAILED, Change.REFUSE),
     (expired, Status.EXPIRED, Change.EXPIRE),
-    (opted_out, Status.CANCELLED, Change.OPT_OUT),
+    (opted_out, Status.SENDING_FAILED, Change.OPT_OUT),
 ]
 
 

@@ -499,3 +499,13 @@ async def test_an_event_of_a_message_that_went_between_two_attempts_is_not_told_
     await desk.play_out()
     assert desk.receiver.at("/profile") == []
     assert (await desk.report()).reason == "The message is no longer kept."
+
+
+async def test_what_waits_out_a_rest_is_sent_when_the_endpoint_is_turned_on(desk: Desk) -> None:
+    url = desk.receiver.script("/own", answer(429, Retry_After="3600"), answer())
+    await desk.refused(own(url))
+    await desk.settle()
+    assert len(desk.receiver.at("/own")) == 1
+    await desk.store.set_endpoint(EndpointState(desk.organization.id, url))
+    await desk.settle()
+    assert (await desk.report()).status is DeliveryStatus.DELIVERED

@@ -14,7 +14,7 @@ from heliograph.api.context import ApiContext
 from heliograph.api.paging import page_meta, read_between, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
-from heliograph.domain.consent import Autoresponse, AutoresponseSettings, check_settings, is_country
+from heliograph.domain.consent import Autoresponse, AutoresponseSettings, check_meaning, check_settings, is_country
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
 from heliograph.domain.instant import Instant, to_text
@@ -55,6 +55,7 @@ async def create(context: ApiContext, request: Request) -> Response:
     async def attempt(caller: Caller, epoch: int) -> Autoresponse:
         profile_id = await _profile(context, caller, request)
         settings = _settings(await body.read())
+        check_meaning(settings, await context.store.accounts.autoresponses(profile_id))
         await context.confirm(epoch)
         now = context.store.clock.now()
         return _autoresponse(settings, randomness.new_id(now), caller.organization_id, profile_id, now)
@@ -109,6 +110,8 @@ async def replace(context: ApiContext, request: Request) -> Response:
         profile_id = await _profile(context, caller, request)
         which = _which(request)
         settings = _settings(await body.read())
+        others = [each for each in await context.store.accounts.autoresponses(profile_id) if each.id != which]
+        check_meaning(settings, others)
         await context.confirm(epoch)
         now = context.store.clock.now()
         return _autoresponse(settings, which, caller.organization_id, profile_id, now)

@@ -14,6 +14,7 @@ from heliograph.api.context import ApiContext
 from heliograph.api.paging import page_meta, read_between, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
+from heliograph.bodies import payload_of, webhook
 from heliograph.domain.compose import check_url
 from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.errors import Code, Refusal
@@ -81,7 +82,7 @@ class DeliveryBody(Struct):
 
 
 class _EventOnly(Struct):
-    """What an event is known by before its first attempt."""
+    """What an event is known by when its message is no longer kept."""
 
     event_type: str
     id: str
@@ -89,18 +90,19 @@ class _EventOnly(Struct):
     record_type: str = "event"
 
 
-class ReplayRequest(Struct, kw_only=True):
+class ReplayRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of a replay of one event; it may be left out."""
 
     url: str | None = None
 
 
-class ReplaySinceRequest(Struct, kw_only=True):
-    """The body of a replay of all events since a moment."""
+class ReplaySinceRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of a replay of all events since a moment. A field misspelt would send more than was meant."""
 
     since: str | None = None
     url: str | None = None
     event_types: list[str] | None = None
+    status: str | None = None
 
 
 REPLAY_DECODER = msgspec.json.Decoder(ReplayRequest)
@@ -154,8 +156,10 @@ async def replay_since(context: ApiContext, request: Request) -> Response:
         wanted = await body.read()
         since, events = _since(wanted.since), _event_types(wanted.event_types)
         check_url(wanted.url or None, "/url")
+        only_failed = _only_failed(wanted.status)
         await context.confirm(epoch)
-        return await context.store.deliveries.replay_since(caller.organization_id, since, events, wanted.url or None)
+        book, organization_id = context.store.deliveries, caller.organization_id
+        return await book.replay_since(organization_id, since, events, wanted.url or None, only_failed=only_failed)
 
     body = JsonBody(request, SINCE_DECODER, context.max_body)
     count = await context.as_caller(request.headers.get("authorization"), attempt)
@@ -197,6 +201,9 @@ def _webhook(report: DeliveryReport) -> Raw:
     delivery = report.delivery
     if delivery.webhook is not None:
         return Raw(delivery.webhook)
+    if report.subject is not None:
+        payload = payload_of(report.subject, delivery.event)
+        return Raw(webhook(delivery.event_id, delivery.event, delivery.occurred_at, payload))
     return Raw(encode(_EventOnly(delivery.event, delivery.event_id, to_text(delivery.occurred_at))))
 
 
@@ -248,6 +255,13 @@ def _since(text: str | None) -> Instant:
     except (UnreadableTime, TimeWithoutZone):
         detail = f"'since' must be an ISO 8601 date and time with its zone, got '{text[:48]}'."
         raise Refusal(Code.BAD_REQUEST, detail, "/since") from None
+
+
+def _only_failed(status: str | None) -> bool:
+    if status not in {None, DeliveryStatus.FAILED.value}:
+        detail = f"'status' may be failed, for what nobody has taken yet; got '{status:.32}'."
+        raise Refusal(Code.INVALID_ENUM, detail, "/status")
+    return status is not None
 
 
 def _event_types(given: Sequence[str] | None) -> Sequence[str] | None:

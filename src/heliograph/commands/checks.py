@@ -116,7 +116,7 @@ def message_checks(overview: Overview, now: Instant) -> Iterator[Check]:
     advice = "Their messages are not known here: does another program use the same account at the carrier?"
     yield _count_check("unmatched receipts", overview.unmatched_receipts, advice)
     yield _lateness_check(lateness(overview, now))
-    advice = "GET /v2/webhook_deliveries?filter[status][eq]=failed shows why; they can be replayed."
+    advice = "GET /v2/webhook_deliveries?filter%5Bstatus%5D%5Beq%5D=failed shows why; they can be replayed."
     yield _count_check("events given up", overview.given_up, advice)
     yield _count_check("endpoints off", overview.endpoints_off, "'heliograph webhooks endpoints' shows which.")
     advice = "'heliograph inbound refused' shows which: they came to numbers that nobody here has."

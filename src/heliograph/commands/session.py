@@ -42,7 +42,10 @@ async def _work(work: Work, given: argparse.Namespace, settings: Settings) -> No
 async def opened(settings: Settings) -> AsyncIterator[Store]:
     """The store, started. Raises `UnusableSchema` and `StoreUnavailable`."""
     if file := missing_file(settings.database.url):
-        raise UnusableSchema(f"There is no file {file}: 'heliograph migrate' makes it.")
+        raise UnusableSchema(
+            f"There is no file {file}: name the database of your server with --database. "
+            "'heliograph migrate' makes a new one."
+        )
     store = open_store(settings)
     try:
         await require_answer(store.engine)

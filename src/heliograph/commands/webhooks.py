@@ -71,7 +71,8 @@ async def _enable(given: argparse.Namespace, _settings: Settings, store: Store) 
     if endpoint.disabled_at is not None:
         since = to_text(endpoint.disabled_at)
         print(
-            f"What failed since {since} is not sent again by itself: POST /v2/webhook_deliveries/replay does that.",
+            f"What failed since {since} is not sent again by itself: "
+            "POST /v2/webhook_deliveries/replay with status failed does that.",
             file=sys.stderr,
         )
 

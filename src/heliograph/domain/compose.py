@@ -359,6 +359,8 @@ def check_url(url: str | None, pointer: str) -> None:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
+    if usable and "@" in parts.netloc:
+        raise Refusal(Code.INVALID_URL, f"A URL with a user name is not called: '{url[:64]}'.", pointer)
     if not usable or not url.isprintable() or " " in url:
         raise Refusal(Code.INVALID_URL, f"Not an http or https URL: '{url[:64]}'.", pointer)
 

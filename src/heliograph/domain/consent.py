@@ -9,6 +9,7 @@ A default word means what it means, whatever is set: a setting adds words and gi
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from re import compile as regex
 from unicodedata import category, normalize
 
 import msgspec
@@ -48,6 +49,10 @@ _ECHO = 32
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 # A Turkish or Azerbaijani keyboard makes QUIT of "quit" with a dot, and folding case would keep that apart.
 _LETTERS_I = str.maketrans({"\u0130": "i", "\u0131": "i"})
+
+
+# Those of European scripts only: in others such marks are vowels or make another consonant.
+_ACCENTS = regex("[\u0300-\u036f]")
 
 
 class AutoresponseOp(StrEnum):
@@ -172,6 +177,22 @@ def check_settings(
     )
 
 
+def check_meaning(wanted: AutoresponseSettings, others: Iterable[Autoresponse]) -> None:
+    """Raise a `Refusal` when a keyword has another meaning already for somebody who writes from the same country.
+
+    Otherwise the setting changed last would take the word away, and a STOP could be heard as something else.
+    """
+    forms = {_form_of_keyword(keyword): index for index, keyword in enumerate(wanted.keywords)}
+    for other in others:
+        same_people = other.country_code == wanted.country_code or ANYWHERE in {other.country_code, wanted.country_code}
+        if other.op is wanted.op or not same_people:
+            continue
+        for keyword in other.keywords:
+            if (index := forms.get(_form_of_keyword(keyword))) is not None:
+                detail = f"'{keyword}' means {other.op} in auto-response {other.id}: a word has one meaning."
+                raise Refusal(Code.DUPLICATE_RESOURCE, detail, f"/keywords/{index}")
+
+
 def is_country(code: str) -> bool:
     """Whether settings may be for this country: one that has telephone numbers, in capitals, or `ANYWHERE`."""
     return code == ANYWHERE or code in phonenumbers.SUPPORTED_REGIONS
@@ -254,12 +275,13 @@ def _standard(form: str, kind: AddressKind) -> tuple[Operation, str] | None:
 def _form(text: str) -> str:
     """What two texts have in common when they are the same keyword.
 
-    Letter case and white space around make no difference (Contract 7.1). Neither does what the person who wrote cannot
-    see: the width of letters, a run of spaces or one that does not break, characters without a shape. A full stop can
-    be seen, and counts.
+    Letter case and white space around make no difference (Contract 7.1). Neither do accents, which people leave out,
+    nor what the person who wrote cannot see: the width of letters, a run of spaces or one that does not break,
+    characters without a shape. A full stop can be seen, and counts.
     """
     # Folding can undo the normal form: Unicode's NFKC_Casefold has the same two rounds.
     folded = normalize("NFKC", normalize("NFKC", text).translate(_LETTERS_I).casefold())
+    folded = normalize("NFC", _ACCENTS.sub("", normalize("NFD", folded)))
     return " ".join("".join(each for each in folded if each.isspace() or _is_seen(each)).split())
 
 

@@ -51,6 +51,10 @@ def as_of(message: Message, event: EventType) -> Message:
         return msgspec.structs.replace(message, status=Status.SCHEDULED, **early, **nothing)
     if event is EventType.SENT:
         return msgspec.structs.replace(message, status=Status.SENT, completed_at=None, errors=())
+    if event is EventType.FINALIZED and message.status is Status.CANCELLED:
+        # Its recipient wrote STOP. `cancelled` is no word of a webhook (Contract 3.2), and the SDKs leave an event with
+        # an unknown one untyped: it says that the message was not handed over, and its errors say why.
+        return msgspec.structs.replace(message, status=Status.SENDING_FAILED)
     return message
 
 

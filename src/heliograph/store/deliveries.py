@@ -1,7 +1,7 @@
 """Deliveries of events as their organisation sees them: listed, read, replayed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class DeliveryReport:
     finished_at: Instant | None
     reason: str | None
     attempts: Sequence[Attempt]
+    subject: Message | InboundMessage | None = None
+    """What an event tells of that was not tried yet, as far as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,24 @@ class DeliveryBook:
         return await self.find(organization_id, begun[0]) if begun else None
 
     async def replay_since(
-        self, organization_id: OrganizationId, since: Instant, events: Sequence[str] | None, url: str | None
+        self,
+        organization_id: OrganizationId,
+        since: Instant,
+        events: Sequence[str] | None,
+        url: str | None,
+        *,
+        only_failed: bool = False,
     ) -> int:
-        """Deliver every event since a moment again, oldest first; how many had somewhere to go."""
+        """Deliver every event since a moment again, oldest first; how many had somewhere to go.
+
+        With `only_failed` those that were given up and that no replay has brought since.
+        """
         kept = webhook_deliveries.c
         where = [kept.organization_id == organization_id, kept.occurred_at >= since, kept.replay_url.is_(None)]
         if events is not None:
             where.append(kept.event_type.in_(events))
+        if only_failed:
+            where.append(given_up())
         last, begun = "", 0
         while True:
             statement = select(*kept).where(*where).order_by(kept.id).limit(REPLAYS_AT_ONCE)
@@ -158,7 +171,18 @@ class DeliveryBook:
         attempts: dict[str, list[Attempt]] = {}
         for row in await self._engine.fetch(newest) if rows else ():
             attempts.setdefault(str(row["delivery_id"]), []).append(_to_attempt(row))
-        return [_to_report(row, attempts.get(str(row["id"]), [])) for row in rows]
+        reports = [_to_report(row, attempts.get(str(row["id"]), [])) for row in rows]
+        untried = [each.delivery for each in reports if each.delivery.webhook is None]
+        subjects = await self.subjects(untried) if untried else {}
+        return [replace(each, subject=subjects.get(each.delivery.message_id)) for each in reports]
+
+
+def given_up() -> ColumnElement[bool]:
+    """That an event of `webhook_deliveries` failed for good, and that no replay was taken since."""
+    again = webhook_deliveries.alias("again")
+    taken = (again.c.event_id == webhook_deliveries.c.event_id) & (again.c.status == DeliveryStatus.DELIVERED.value)
+    failed = (webhook_deliveries.c.status == DeliveryStatus.FAILED.value) & webhook_deliveries.c.replay_url.is_(None)
+    return and_(failed, ~select(again.c.id).where(taken).exists())
 
 
 def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:

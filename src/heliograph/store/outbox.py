@@ -303,6 +303,15 @@ def _endpoint(sql: Sql) -> Any:
     return insert.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
+def _wake(sql: Sql) -> Any:
+    waiting = webhook_deliveries.c
+    return (
+        update(webhook_deliveries)
+        .where(waiting.endpoint == sql.rows.c.id, waiting.due_at > sql.now, waiting.claim_token.is_(None))
+        .values(due_at=sql.now)
+    )
+
+
 LOG = Batch(_LOGGED, _log)
 ANNOUNCE = Batch({**_ANNOUNCED, "endpoint": TEXT, "use_profile": FLAG}, _announce)
 CLAIM_LANE = Batch({}, _claim_lane)
@@ -324,6 +333,7 @@ PROGRESS = Batch(
 )
 ATTEMPT = Batch(_ATTEMPT, _attempt)
 ENDPOINT = Batch(_ENDPOINT, _endpoint)
+WAKE = Batch({"id": TEXT}, _wake)
 
 
 def _lanes(now: Any) -> Select[Any]:
@@ -436,6 +446,10 @@ class Outbox:
                 for name, each in sorted(states.items())
             ]
             await transaction.batch(ENDPOINT, rows)
+            if turned_on := [(name,) for name, each in sorted(states.items()) if each.turns_on]:
+                # What was to wait out its rest is due now.
+                await transaction.batch(WAKE, turned_on)
+                transaction.then(self.announced)
         return [None] * len(items)
 
     async def disabled(self, organization_ids: Collection[OrganizationId]) -> Mapping[str, str]:

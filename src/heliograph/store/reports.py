@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Status
+from heliograph.store.deliveries import given_up
 from heliograph.store.engine import Engine
 from heliograph.store.tables import messages, receipts, refused_inbound, webhook_deliveries, webhook_endpoints
 
@@ -24,7 +24,7 @@ class Overview:
     oldest_due: Instant | None
     """The earliest moment at which something was due and is not yet claimed."""
     given_up: int = 0
-    """Events that no receiver took."""
+    """Events that no receiver took, in a replay either."""
     endpoints_off: int = 0
     """Receivers that want nothing more."""
     refused_inbound: int = 0
@@ -47,7 +47,7 @@ class Reports:
             unmatched_receipts=await self._count_unmatched(),
             oldest_due=await self.oldest_due(),
             given_up=await self._count(
-                select(func.count().label("count")).where(webhook_deliveries.c.status == DeliveryStatus.FAILED.value)
+                select(func.count().label("count")).select_from(webhook_deliveries).where(given_up())
             ),
             endpoints_off=await self._count(
                 select(func.count().label("count")).where(webhook_endpoints.c.disabled_at.is_not(None))

@@ -343,6 +343,7 @@ webhook_deliveries = Table(
     Column("webhook", Text, comment="JSON: the event as it was first sent"),
     Column("reason", Text, comment="why it ended without an attempt"),
     Index("ix_webhook_deliveries_organization", "organization_id", "id"),
+    Index("ix_webhook_deliveries_event", "event_id"),
 )
 Index(
     "ix_webhook_deliveries_due",

@@ -17,7 +17,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from heliograph.bodies import InboundBody, MessageBody, Money, message_body
+from heliograph.bodies import Money, message_body
 from heliograph.domain.events import EventType, as_of
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import MILLISECOND, Instant, to_text
@@ -26,14 +26,6 @@ from heliograph.domain.message import Media, Message, MessageType
 from heliograph.domain.text import Encoding
 
 VERSION_1 = "1"
-
-
-class _Event(Struct):
-    event_type: str
-    id: str
-    occurred_at: str
-    payload: MessageBody | InboundBody
-    record_type: str = "event"
 
 
 class _Meta(Struct):
@@ -100,21 +92,6 @@ class _InboundRecord(Struct, kw_only=True):
     to: str
     body: str
     media: Sequence[_RecordMedia] | UnsetType = UNSET
-
-
-def payload_of(message: Message, event: EventType) -> MessageBody:
-    """The message as it was at `event`, which any later state of it tells.
-
-    A group MMS has one event for each recipient: `to` holds that one, `id` is its own message's, and
-    `group_message_id` names the group (Contract 3.3). `from` has no `status`: the description of outbound messages
-    knows none, and the one sample that shows it has a word of inbound ones there.
-    """
-    return message_body([as_of(message, event)])
-
-
-def webhook(event_id: str, event: EventType, occurred_at: Instant, payload: MessageBody | InboundBody) -> bytes:
-    """An event of version 2, to be kept."""
-    return _encode(_Event(event, event_id, to_text(occurred_at), payload))
 
 
 def envelope(webhook: bytes, attempt: int, delivered_to: str) -> bytes:

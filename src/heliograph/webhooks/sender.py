@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from itertools import accumulate
 
 from heliograph import randomness
-from heliograph.bodies import inbound_body
+from heliograph.bodies import payload_of, webhook
 from heliograph.clock import monotonic
 from heliograph.domain.accounts import Profile
 from heliograph.domain.delivery import Attempted, DeliveryStatus, Fault, Tries, Verdict, judge
@@ -36,10 +36,8 @@ from heliograph.webhooks.payload import (
     envelope,
     inbound_record_of,
     is_version_1,
-    payload_of,
     record_of,
     wants_version_1,
-    webhook,
 )
 from heliograph.webhooks.signing import signed_headers, signed_headers_v1
 
@@ -263,13 +261,12 @@ class WebhookSender(Loop):
         if message is None:
             return None
         old = in_hand.profile is not None and wants_version_1(in_hand.profile.settings.webhook_api_version)
+        if not old:
+            payload = payload_of(message, delivery.event)
+            return webhook(delivery.event_id, delivery.event, delivery.occurred_at, payload)
         if isinstance(message, InboundMessage):
-            if old:
-                return inbound_record_of(message)
-            return webhook(delivery.event_id, delivery.event, delivery.occurred_at, inbound_body(message))
-        if old:
-            return record_of(message, delivery.event, delivery.occurred_at)
-        return webhook(delivery.event_id, delivery.event, delivery.occurred_at, payload_of(message, delivery.event))
+            return inbound_record_of(message)
+        return record_of(message, delivery.event, delivery.occurred_at)
 
     async def _attempt(self, in_hand: InHand, call: Call) -> None:
         request = await self._request(in_hand, call)
@@ -293,6 +290,9 @@ class WebhookSender(Loop):
         verdict = judge(attempted, call.position, call.tries, len(call.urls), self._options.tries, now, chance)
         await self._keep_endpoint(in_hand, call, attempted, verdict, now)
         progress = _progress(in_hand, call, verdict, attempt)
+        if verdict.status is DeliveryStatus.FAILED:
+            what = {"delivery_id": in_hand.delivery.id, "errors": attempted.errors}
+            logger.warning("an event is given up", action="event_given_up", **what)
         if not await self._store.record_delivery(progress):
             what = {"delivery_id": in_hand.delivery.id}
             logger.warning("a lease was lost before its attempt was recorded", action="webhook_lease_lost", **what)

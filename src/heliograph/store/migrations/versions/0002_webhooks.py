@@ -173,6 +173,7 @@ def _delivery_table() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
     )
     op.create_index("ix_webhook_deliveries_organization", "webhook_deliveries", ["organization_id", "id"])
+    op.create_index("ix_webhook_deliveries_event", "webhook_deliveries", ["event_id"])
     op.create_index("ix_webhook_deliveries_due", "webhook_deliveries", ["endpoint", "due_at"], **_where("due_at"))
 
 
