@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, select, update
 
+from heliograph.domain.events import endpoint_id
+from heliograph.domain.ids import OrganizationId
 from heliograph.store.engine import open_engine
 from heliograph.store.schema import SchemaState, UnusableSchema, migrate, require_usable, schema_state
-from heliograph.store.tables import SCHEMA_VERSION, metadata, schema_version
+from heliograph.store.tables import SCHEMA_VERSION, messaging_profiles, metadata, organizations, schema_version
 
 
 async def state(url: str, **changed: int) -> SchemaState:
@@ -61,4 +65,26 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(prepared_database_u
     engine = open_engine(prepared_database_url)
     async with engine.sqlalchemy.connect() as connection:
         assert await connection.run_sync(differences) == []
+    await engine.close()
+
+
+async def test_profiles_of_the_first_schema_are_reported_to_after_the_migration(database_url: str) -> None:
+    def first_schema(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "heliograph:store/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+
+    organization_id = OrganizationId("01900000-0000-7000-8000-000000000001")
+    settings = '{"webhook_url":"","webhook_failover_url":"https://example.com/hooks"}'
+    row = {"id": organization_id, "organization_id": organization_id, "name": "Acme", "settings": settings}
+    engine = open_engine(database_url)
+    async with engine.sqlalchemy.begin() as connection:
+        await connection.run_sync(first_schema)
+    async with engine.transaction() as transaction:
+        await transaction.execute(insert(organizations).values(id=organization_id, name="Acme", created_at=1))
+        await transaction.execute(insert(messaging_profiles).values(**row, created_at=1, updated_at=1))
+    await migrate(database_url)
+    (found,) = await engine.fetch(select(messaging_profiles.c.webhook_endpoint))
+    assert found["webhook_endpoint"] == endpoint_id(organization_id, "https://example.com/hooks")
     await engine.close()
