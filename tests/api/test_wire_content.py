@@ -197,8 +197,9 @@ def test_an_alphanumeric_sender_has_limits(
     assert call.send(**wanted).refusal == expected
 
 
-def test_a_number_from_elsewhere_cannot_send_mms(accounts: Accounts, call: Caller, profile: Any) -> None:
-    number = accounts.sender(profile, "+447400123450")
+def test_a_number_from_elsewhere_cannot_send_mms(accounts: Accounts, call: Caller) -> None:
+    organization, _ = accounts.sandbox()
+    number = accounts.sender(accounts.profile(organization), "+447400123450")
     assert call.send(from_=number, media_urls=[CAT]).refusal == (400, "40308", "/from")
 
 
