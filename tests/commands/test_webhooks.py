@@ -9,7 +9,7 @@ import pytest
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import HOUR, Instant, to_text
 from heliograph.store.engine import open_engine
-from heliograph.store.outbox import EndpointState
+from heliograph.store.lanes import EndpointState
 from heliograph.store.store import Store
 from heliograph.testing.server_process import ServerProcess
 from tests.terminal import Terminal

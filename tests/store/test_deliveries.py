@@ -16,7 +16,7 @@ from heliograph.domain.text import Encoding
 from heliograph.store import deliveries as module
 from heliograph.store.between import Between
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
-from heliograph.store.outbox import Attempt, LaneClaim, Progress
+from heliograph.store.lanes import Attempt, LaneClaim, Progress
 from heliograph.store.store import Store
 from heliograph.store.tables import webhook_deliveries
 from tests.builders import accepted, make_account, new_id

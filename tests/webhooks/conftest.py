@@ -22,8 +22,8 @@ from heliograph.outgoing import OutgoingHttp, OutgoingOptions
 from heliograph.store.claims import Outcome
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
 from heliograph.store.engine import open_engine
+from heliograph.store.lanes import EndpointState
 from heliograph.store.messages import Accepted
-from heliograph.store.outbox import EndpointState
 from heliograph.store.store import Store
 from heliograph.store.tables import message_events
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
@@ -144,7 +144,7 @@ class Desk:
         await self.settle()
         while any(each.status is DeliveryStatus.PENDING for each in await self.all_reports()):
             now = self.store.clock.now()
-            due = await self.store.outbox.next_due(now)
+            due = await self.store.lanes.next_due(now)
             await self.later(0 if due is None else due - now)
 
     async def all_reports(self) -> Sequence[DeliveryReport]:
@@ -167,7 +167,7 @@ class Desk:
 
     async def endpoint(self, path: str) -> EndpointState | None:
         """What is kept of an endpoint."""
-        known = {each.url: each for each in await self.store.outbox.endpoints(self.organization.id)}
+        known = {each.url: each for each in await self.store.lanes.endpoints(self.organization.id)}
         return known.get(self.receiver.url(path))
 
     def events(self, path: str | None = None) -> list[str]:

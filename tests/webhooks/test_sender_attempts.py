@@ -12,7 +12,7 @@ from heliograph.domain.events import EventType
 from heliograph.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant
 from heliograph.domain.message import Message
 from heliograph.outgoing import OutgoingOptions
-from heliograph.store.outbox import EndpointState
+from heliograph.store.lanes import EndpointState
 from heliograph.store.tables import messages
 from heliograph.webhooks.sender import retry_after
 from tests.chaos.evidence import seen
@@ -195,7 +195,7 @@ async def waits(desk: Desk) -> list[int]:
     found = []
     await desk.settle()
     while (report := await desk.report()).status is DeliveryStatus.PENDING:
-        due = await desk.store.outbox.next_due(report.attempts[0].finished_at)
+        due = await desk.store.lanes.next_due(report.attempts[0].finished_at)
         assert due is not None
         found.append(due - report.attempts[0].finished_at)
         await desk.later(max(0, due - desk.store.clock.now()))

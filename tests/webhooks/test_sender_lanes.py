@@ -8,7 +8,7 @@ from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.instant import MILLISECOND, MINUTE, SECOND
 from heliograph.outgoing import HttpAnswer, OutgoingHttp
-from heliograph.store.outbox import LaneClaim
+from heliograph.store.lanes import LaneClaim
 from heliograph.webhooks.sender import WebhookSender
 from tests.builders import advance
 from tests.chaos.evidence import seen

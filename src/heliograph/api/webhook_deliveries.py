@@ -22,7 +22,7 @@ from heliograph.domain.events import EventType
 from heliograph.domain.ids import canonical_uuid
 from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, parse, to_text
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
-from heliograph.store.outbox import Attempt
+from heliograph.store.lanes import Attempt
 
 LONGEST_SEARCH = 1_000
 """Characters of a text that is looked for; SQLite takes a pattern of at most 50,000 bytes."""

@@ -8,7 +8,7 @@ from heliograph.commands.listing import print_list
 from heliograph.commands.session import CommandFailed, choose_organization, with_store
 from heliograph.domain.instant import Instant, to_text
 from heliograph.settings import Settings
-from heliograph.store.outbox import EndpointState
+from heliograph.store.lanes import EndpointState
 from heliograph.store.store import Store
 
 RESTS = "It asked to be left alone until then."
@@ -31,7 +31,7 @@ async def _endpoints(given: argparse.Namespace, _settings: Settings, store: Stor
     chosen = None if given.organization is None else (await choose_organization(store, given.organization)).id
     names = {each.id: each.name for each in await store.listing.organizations()}
     now = store.clock.now()
-    known = await store.outbox.endpoints(chosen)
+    known = await store.lanes.endpoints(chosen)
     rows = [_row(each, names[each.organization_id]) for each in known if _gets_nothing(each, now)]
     rows.sort(key=lambda row: (str(row["organization"]), str(row["url"])))
     print_list(["organization", "url", "state", "since", "until", "reason"], rows, as_json=given.json)
@@ -56,7 +56,7 @@ def _row(endpoint: EndpointState, organization: str) -> dict[str, object]:
 
 async def _enable(given: argparse.Namespace, _settings: Settings, store: Store) -> None:
     organization = await choose_organization(store, given.organization)
-    known = {each.url: each for each in await store.outbox.endpoints(organization.id)}
+    known = {each.url: each for each in await store.lanes.endpoints(organization.id)}
     endpoint = known.get(given.url)
     if endpoint is None:
         raise CommandFailed(

@@ -18,8 +18,9 @@ from heliograph.store.accounts import to_profile
 from heliograph.store.between import ANY_TIME, Between, within
 from heliograph.store.engine import Engine, Row
 from heliograph.store.inbound import to_inbound
+from heliograph.store.lanes import Attempt, Delivery, to_delivery
 from heliograph.store.messages import MESSAGE_COLUMNS, to_message
-from heliograph.store.outbox import Attempt, Delivery, Outbox, to_delivery
+from heliograph.store.outbox import Outbox
 from heliograph.store.tables import (
     inbound_messages,
     messages,

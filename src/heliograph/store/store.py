@@ -16,8 +16,9 @@ from heliograph.store.consent import ConsentBook
 from heliograph.store.deliveries import DeliveryBook
 from heliograph.store.engine import Engine
 from heliograph.store.inbound import InboundVerbs, Received, Reception, RefusedInbound
+from heliograph.store.lanes import Delivery, DeliveryLanes, EndpointState, LaneClaim, Progress
 from heliograph.store.messages import Acceptance, Accepted, CancelAnswer, Cancellation, MessageVerbs
-from heliograph.store.outbox import Delivery, EndpointState, LaneClaim, Outbox, Progress
+from heliograph.store.outbox import Outbox
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.reports import Reports
 from heliograph.store.sandbox import SandboxBook
@@ -39,6 +40,7 @@ class Store:
         self.consent = ConsentBook(engine)
         self.webhook_keys = WebhookKeys(engine)
         self.messages = MessageVerbs(engine, self.outbox, account_wide=account_wide_opt_outs)
+        self.lanes = DeliveryLanes(engine, self.outbox)
         self.deliveries = DeliveryBook(engine, self.outbox)
         self.inbound = InboundVerbs(engine, self.messages, self.outbox)
         self.reports = Reports(engine)
@@ -80,7 +82,7 @@ class Store:
 
     async def next_moment(self, after: Instant) -> Instant | None:
         """The next moment after `after` at which anything at all falls due."""
-        moments = [await self.sandbox.next_due(after), await self.outbox.next_due(after)]
+        moments = [await self.sandbox.next_due(after), await self.lanes.next_due(after)]
         return min((each for each in moments if each is not None), default=None)
 
     async def record(self, outcome: Outcome) -> bool:
@@ -117,12 +119,12 @@ class Store:
 
     async def claim_deliveries(self, claims: Sequence[LaneClaim]) -> Sequence[Delivery]:
         """Take events that are due to be delivered, of some endpoints."""
-        return await self.writer.run(self.outbox.claim, claims)
+        return await self.writer.run(self.lanes.claim, claims)
 
     async def record_delivery(self, progress: Progress) -> bool:
         """Record an attempt and what follows from it; False when the claim had been lost to another sender."""
-        return await self.writer.run(self.outbox.record, progress)
+        return await self.writer.run(self.lanes.record, progress)
 
     async def set_endpoint(self, state: EndpointState) -> None:
         """Keep what an endpoint asked for: a rest, or an end."""
-        await self.writer.run(self.outbox.set_endpoints, state)
+        await self.writer.run(self.lanes.set_endpoints, state)

@@ -30,7 +30,7 @@ from heliograph.log import get_logger
 from heliograph.outgoing import HttpAnswer, OutgoingFailure, OutgoingHttp
 from heliograph.service import Loop
 from heliograph.store.engine import StoreUnavailable
-from heliograph.store.outbox import Attempt, Delivery, EndpointState, Lane, LaneClaim, Lanes, Progress
+from heliograph.store.lanes import Attempt, Delivery, EndpointState, Lane, LaneClaim, Lanes, Progress
 from heliograph.store.store import Store
 from heliograph.webhooks.payload import (
     envelope,
@@ -155,7 +155,7 @@ class WebhookSender(Loop):
     async def _begin_due(self) -> tuple[Lanes, Sequence[LaneClaim]]:
         """Look what waits, and begin what there is room for: the lanes seen, and what was asked of them."""
         async with self._claiming:
-            lanes = await self._store.outbox.lanes()
+            lanes = await self._store.lanes.look()
             self._store.accounts.seen(lanes.epoch)
             claims = self._claims(lanes)
             for each in await self._claim(claims, lanes.now) if claims else ():
@@ -194,7 +194,7 @@ class WebhookSender(Loop):
         if not claimed:
             return []
         messages = await self._store.deliveries.subjects(claimed)
-        disabled = await self._store.outbox.disabled({each.organization_id for each in claimed})
+        disabled = await self._store.lanes.disabled({each.organization_id for each in claimed})
         return [
             InHand(each, messages.get(each.message_id), await self._profile(each), disabled, usable_until, now)
             for each in claimed
