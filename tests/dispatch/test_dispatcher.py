@@ -9,6 +9,8 @@ from heliograph.domain.instant import HOUR, MINUTE, SECOND
 from heliograph.domain.lifecycle import Change, Status, born, replay
 from heliograph.domain.message import Message
 from heliograph.domain.outcome import RepeatPolicy
+from heliograph.store.claims import Outcome
+from heliograph.store.engine import StoreUnavailable
 from heliograph.store.store import Store
 from tests.builders import accepted, status_of
 from tests.dispatch.conftest import Build, House
@@ -153,3 +155,17 @@ async def test_a_slow_receipt_comes_in_its_time(house: House) -> None:
     assert await status_of(house.store, message) is Status.SENT
     await house.advance(2 * SECOND)
     assert await status_of(house.store, message) is Status.DELIVERED
+
+
+async def test_an_outcome_is_recorded_once_the_database_is_back(house: House) -> None:
+    message = await accepted(house.store, send_in=None)
+    record, away = house.store.record, iter([StoreUnavailable("away")] * 2)
+
+    async def unreliable(outcome: Outcome) -> bool:
+        if (problem := next(away, None)) is not None:
+            raise problem
+        return await record(outcome)
+
+    house.store.record = unreliable  # type: ignore[method-assign]  # the way to the database is cut twice
+    await house.dispatcher.settle()
+    assert await status_of(house.store, message) is Status.SENT

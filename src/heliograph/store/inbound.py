@@ -163,7 +163,7 @@ HOLD = Batch(_HELD, _insert(opt_outs, list(_HELD)))
 END = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _end)
 CALL_OFF = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _call_off)
 EXPLAIN = Batch({"id": ID, "errors": TEXT}, _explain)
-EPOCH_NOW = Batch({"any": COUNT}, lambda sql: select(EPOCH.label("epoch"), sql.now.label("now")).select_from(sql.rows))
+CURRENT = Batch({}, lambda _: select(EPOCH.label("epoch")))
 
 
 class InboundVerbs:
@@ -176,7 +176,7 @@ class InboundVerbs:
 
     async def receive(self, transaction: Transaction, items: Sequence[Reception]) -> Sequence[Received]:
         """Keep messages with all that follows from them; a verb of the group commit."""
-        epoch = (await transaction.batch(EPOCH_NOW, [(1,)]))[0]["epoch"]
+        epoch = (await transaction.batch(CURRENT, ()))[0]["epoch"]
         current = [item for item in items if item.epoch == epoch]
         rows = await transaction.batch(KEEP, [_to_row(item.message) for item in current]) if current else ()
         new = {str(row["id"]) for row in rows}

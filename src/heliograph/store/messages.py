@@ -15,7 +15,7 @@ from sqlalchemy import Text, false, func, literal_column, null, select, true, up
 from sqlalchemy.types import TypeEngine
 
 from heliograph import randomness
-from heliograph.domain.events import EventType, own_urls
+from heliograph.domain.events import EventType
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change, Status, result, sources
@@ -23,7 +23,7 @@ from heliograph.domain.message import DeliveryError, Facts, Message, MessageType
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.opt_outs import holding
-from heliograph.store.outbox import Announcement, Logged, Outbox
+from heliograph.store.outbox import Announcement, Logged, Outbox, receivers
 from heliograph.store.tables import account_epoch, message_events, messages, opt_outs, pending_counts
 
 SHARDS = 16
@@ -274,7 +274,6 @@ class MessageVerbs:
             await self._outbox.announce(transaction, [self._scheduled(each) for each in scheduled])
 
     def _scheduled(self, message: Message) -> Announcement:
-        facts = message.facts
         return Announcement(
             randomness.new_id(self._engine.clock.now()),
             EventType.SCHEDULED,
@@ -282,8 +281,7 @@ class MessageVerbs:
             message.profile_id,
             message.id,
             message.received_at,
-            next(iter(own_urls(facts)), None),
-            facts.use_profile_webhooks,
+            *receivers(message.facts),
         )
 
 

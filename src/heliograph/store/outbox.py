@@ -151,9 +151,13 @@ def _announcement(event_id: str, logged: Logged, event: EventType) -> Announceme
         ProfileId(str(row["profile_id"])),
         MessageId(str(row["id"])),
         logged.at,
-        next(iter(own_urls(facts)), None),
-        facts.use_profile_webhooks,
+        *receivers(facts),
     )
+
+
+def receivers(facts: Facts) -> tuple[str | None, bool]:
+    """Who may want to hear of a message that we send: `own_url` and `use_profile` of its announcement."""
+    return next(iter(own_urls(facts)), None), facts.use_profile_webhooks
 
 
 _facts = msgspec.json.Decoder(Facts).decode

@@ -290,12 +290,11 @@ class WebhookSender(Loop):
         verdict = judge(attempted, call.position, call.tries, len(call.urls), self._options.tries, now, chance)
         await self._keep_endpoint(in_hand, call, attempted, verdict, now)
         progress = _progress(in_hand, call, verdict, attempt)
-        if verdict.status is DeliveryStatus.FAILED:
-            what = {"delivery_id": in_hand.delivery.id, "errors": attempted.errors}
-            logger.warning("an event is given up", action="event_given_up", **what)
+        what = {"delivery_id": in_hand.delivery.id, "errors": attempted.errors}
         if not await self._store.record_delivery(progress):
-            what = {"delivery_id": in_hand.delivery.id}
             logger.warning("a lease was lost before its attempt was recorded", action="webhook_lease_lost", **what)
+        elif verdict.status is DeliveryStatus.FAILED:
+            logger.warning("an event is given up", action="event_given_up", **what)
 
     async def _request(self, in_hand: InHand, call: Call) -> Request:
         """The request of one attempt, signed now."""
