@@ -109,6 +109,20 @@ def draft(command: SendCommand) -> Draft:
     return Draft(command, recipients, sender, _type(command, media), media, _send_at(command))
 
 
+def without_media(draft: Draft, profile: Profile) -> Draft:
+    """An MMS as an SMS that names its media by their links, as `mms_fall_back_to_sms` asks (Contract 6.1).
+
+    Raises a `Refusal` when the profile does not ask for it, or for a group, whose answers go to everybody.
+    """
+    command = draft.command
+    if not profile.settings.mms_fall_back_to_sms or command.form is Form.GROUP_MMS:
+        detail = "No carrier that leads there carries MMS, and the messaging profile does not fall back to SMS."
+        raise Refusal(Code.UNSUPPORTED_TYPE, detail, "/to")
+    lines = [each for each in (command.subject, command.text, *(media.url for media in draft.media)) if each]
+    plain = msgspec.structs.replace(command, text="\n".join(lines), subject=None, media_urls=None, type=MessageType.SMS)
+    return msgspec.structs.replace(draft, command=plain, type=MessageType.SMS, media=())
+
+
 def compose(
     draft: Draft, sender: Sender, profile: Profile, tables: Tables, now: Instant, validity: int, ids: Sequence[str]
 ) -> list[Message]:

@@ -35,10 +35,12 @@ class Change(StrEnum):
     CANCEL = "cancel"
     OPT_OUT = "opt_out"
     EXPIRE = "expire"
+    RELEASE = "release"
     CLAIM = "claim"
     HAND_BACK = "hand_back"
     RECOVER = "recover"
     DEFER = "defer"
+    DOUBT = "doubt"
     ACCEPT = "accept"
     REFUSE = "refuse"
     LOSE = "lose"
@@ -51,10 +53,12 @@ MEANING: Mapping[Change, str] = {
     Change.CANCEL: "the caller changed their mind in time",
     Change.OPT_OUT: "its recipient wrote STOP before it left",
     Change.EXPIRE: "it waited longer than `valid_until`",
+    Change.RELEASE: "its time has come, and it waits for the next free slot of its sender",
     Change.CLAIM: "a dispatcher took it to hand it to a carrier",
     Change.HAND_BACK: "the dispatcher stopped before any byte left; it is due again",
     Change.RECOVER: "its dispatcher vanished, and the carrier may be given it again; it is due again",
     Change.DEFER: "the carrier refused it for now; it is due again later",
+    Change.DOUBT: "nobody knows whether the carrier took it; a late answer or a receipt may still tell",
     Change.ACCEPT: "the carrier took it",
     Change.REFUSE: "the carrier refused it for good",
     Change.LOSE: "nobody knows whether the carrier took it, and it is not sent again",
@@ -67,6 +71,7 @@ TABLE: Mapping[tuple[Status, Change], Status] = {
     (Status.SCHEDULED, Change.CANCEL): Status.CANCELLED,
     (Status.SCHEDULED, Change.OPT_OUT): Status.CANCELLED,
     (Status.SCHEDULED, Change.EXPIRE): Status.EXPIRED,
+    (Status.SCHEDULED, Change.RELEASE): Status.QUEUED,
     (Status.SCHEDULED, Change.CLAIM): Status.SENDING,
     (Status.QUEUED, Change.OPT_OUT): Status.CANCELLED,
     (Status.QUEUED, Change.EXPIRE): Status.EXPIRED,
@@ -75,6 +80,7 @@ TABLE: Mapping[tuple[Status, Change], Status] = {
     (Status.SENDING, Change.HAND_BACK): Status.SENDING,
     (Status.SENDING, Change.RECOVER): Status.SENDING,
     (Status.SENDING, Change.DEFER): Status.SENDING,
+    (Status.SENDING, Change.DOUBT): Status.SENDING,
     (Status.SENDING, Change.EXPIRE): Status.EXPIRED,
     (Status.SENDING, Change.ACCEPT): Status.SENT,
     (Status.SENDING, Change.REFUSE): Status.SENDING_FAILED,

@@ -34,6 +34,19 @@ class DeliveryError(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """How much of a message its carrier has, while not all of it is known to be taken.
+
+    Such a message is never given to another carrier: a handset would get its beginning twice.
+    """
+
+    carrier: str
+    ids: tuple[str | None, ...]
+    """Its id of each part that left, in order; None for one of which nobody knows."""
+    total: int = 1
+    """How many parts it has with that carrier."""
+
+
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was true when the message was taken. It is kept with the message and never changes."""
 
@@ -91,6 +104,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     carrier: str | None = None
     carrier_message_id: str | None = None
     errors: tuple[DeliveryError, ...] = ()
+    progress: Progress | None = None
+    fetched: tuple[Media, ...] | None = None
+    """Its media as they were fetched for the carrier; None before that."""
     answers: MessageId | None = None
     """The inbound message that it answers by itself. Such a reply passes an opt-out: it is what confirms it."""
 
@@ -98,6 +114,25 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def body(self) -> str | None:
         """The text as it goes to the carrier."""
         return self.text if self.facts.body is None else self.facts.body
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """What is known of its media."""
+        return self.facts.media if self.fetched is None else self.fetched
+
+    @property
+    def wait(self) -> int:
+        """Microseconds that it waits for the next free slot of its sender or account; 0 once it is on its way."""
+        if self.status is not Status.QUEUED or self.due_at is None:
+            return 0
+        return max(0, self.due_at - (self.received_at if self.send_at is None else self.send_at))
+
+    def postponed(self, due_at: Instant) -> "Message":
+        """The same, due later; its validity is counted from then on."""
+        before = self.due_at if self.due_at is not None else due_at
+        return msgspec.structs.replace(
+            self, due_at=due_at, valid_until=Instant(self.valid_until + max(0, due_at - before))
+        )
 
     @property
     def lateness(self) -> int | None:

@@ -14,14 +14,27 @@ class RepeatPolicy(StrEnum):
     RATHER_TWICE = "rather_twice"
 
 
-def after_unknown(policy: RepeatPolicy, *, repeatable: bool) -> Change:
-    """Whether a message that was perhaps taken is given to the carrier again."""
-    return Change.DEFER if repeatable or policy is RepeatPolicy.RATHER_TWICE else Change.LOSE
+def after_unknown(policy: RepeatPolicy, *, repeatable: bool, settles: bool = False) -> Change:
+    """Whether a message that was perhaps taken is given to the carrier again, or waits for the carrier to tell."""
+    if repeatable or policy is RepeatPolicy.RATHER_TWICE:
+        return Change.DEFER
+    return Change.DOUBT if settles else Change.LOSE
+
+
+def asked_all(attempts: int, carriers: int) -> bool:
+    """Whether every carrier of a plan has refused for now in this round: then it is time to wait."""
+    return attempts % max(1, carriers) == 0
 
 
 def delivery_error(code: Code, detail: str) -> DeliveryError:
     """An entry of `errors[]` with the title of its code."""
     return DeliveryError(code, TITLES[code], detail)
+
+
+def unknown_before(error: DeliveryError) -> DeliveryError:
+    """Why a message is not tried again whose earlier try may have been taken: `error` is about the last one only."""
+    detail = f"{error.detail} An earlier try may or may not have reached the carrier."
+    return delivery_error(Code.OUTCOME_UNKNOWN, detail)
 
 
 def opted_out(sender: str, recipient: str) -> DeliveryError:
@@ -38,6 +51,9 @@ EXPIRED = delivery_error(Code.EXPIRED_IN_QUEUE, "It waited longer than its valid
 LEASE_LOST = delivery_error(
     Code.OUTCOME_UNKNOWN,
     "The process that was sending it stopped. The carrier may or may not have it; it was not sent again.",
+)
+CANNOT_CARRY = delivery_error(
+    Code.UNSUPPORTED_TYPE, "The carrier carries no MMS, and no other carrier leads to its recipient."
 )
 NEVER_ANSWERED = delivery_error(
     Code.OUTCOME_UNKNOWN,
