@@ -10,12 +10,16 @@ from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import HOUR, MINUTE, Instant
 from heliograph.domain.lifecycle import Status, born
 from heliograph.domain.message import Facts, Message, MessageType
+from heliograph.domain.planning import Planner
+from heliograph.domain.routes import RoutingTable, in_order
 from heliograph.domain.text import Encoding
 from heliograph.store.claims import Claim
 from heliograph.store.messages import Acceptance, Accepted
 from heliograph.store.store import Store
 
 MANY = 1_000_000
+PLANNER = Planner(RoutingTable(in_order(["sandbox"]), ["sandbox"]), ["sandbox"])
+"""Everything goes to the simulated carrier, at no rate."""
 
 
 def new_id(store: Store) -> str:
@@ -43,6 +47,7 @@ def make_message(store: Store, *, send_in: int | None = 10 * MINUTE, **given: An
         received_at=now,
         send_at=send_at,
         due_at=due,
+        carrier="sandbox",
         valid_until=Instant(due + HOUR),
         facts=Facts(Encoding.GSM7, 13),
     )
@@ -57,7 +62,7 @@ async def epoch(store: Store) -> int:
 
 async def accept(store: Store, *messages: Message, max_pending: int = MANY) -> Accepted:
     """Take messages in one request."""
-    return await store.accept(Acceptance(messages, await epoch(store), max_pending))
+    return (await store.accept(Acceptance(messages, await epoch(store), max_pending))).outcome
 
 
 async def accepted(store: Store, **given: Any) -> Message:

@@ -15,3 +15,12 @@ async def store(prepared_database_url: str) -> AsyncIterator[Store]:
     await opened.start()
     yield opened
     await opened.stop()
+
+
+@pytest.fixture
+async def beside(prepared_database_url: str, store: Store) -> AsyncIterator[Store]:
+    """Another process on the database of `store`."""
+    opened = Store(open_engine(prepared_database_url, sandbox=True))
+    await opened.start()
+    yield opened
+    await opened.stop()

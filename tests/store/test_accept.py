@@ -31,7 +31,7 @@ async def test_the_same_message_given_twice_is_taken_once(store: Store) -> None:
 async def test_a_change_of_the_accounts_makes_an_acceptance_stale(store: Store) -> None:
     before = await epoch(store)
     await make_account(store)
-    assert await store.accept(Acceptance([make_message(store)], before, 10)) is Accepted.STALE
+    assert (await store.accept(Acceptance([make_message(store)], before, 10))).outcome is Accepted.STALE
     assert (await store.reports.overview()).by_status["scheduled"] == 0
 
 
@@ -39,7 +39,7 @@ async def test_what_was_committed_is_taken_even_when_it_is_stale_by_now(store: S
     message, before = make_message(store), await epoch(store)
     await store.accept(Acceptance([message], before, 10))
     await make_account(store)
-    assert await store.accept(Acceptance([message], before, 10)) is Accepted.TAKEN
+    assert (await store.accept(Acceptance([message], before, 10))).outcome is Accepted.TAKEN
 
 
 async def test_the_limit_of_pending_messages_is_exact(store: Store) -> None:
@@ -62,7 +62,7 @@ async def test_many_at_once_share_few_commits(store: Store) -> None:
     current, before = await epoch(store), store.writer.commits
     wanted = [make_message(store) for _ in range(200)]
     answers = await asyncio.gather(*(store.accept(Acceptance([each], current, 1_000)) for each in wanted))
-    assert set(answers) == {Accepted.TAKEN}
+    assert {each.outcome for each in answers} == {Accepted.TAKEN}
     assert store.writer.commits - before < 20
 
 

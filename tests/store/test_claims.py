@@ -5,7 +5,9 @@ import asyncio
 from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED
-from heliograph.store.claims import Claim, Expiry, Outcome, Recovery
+from heliograph.store.claims import Claim
+from heliograph.store.lapses import Expiry, Recovery
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from tests.builders import accepted, advance, claim, new_id, status_of
 
@@ -46,7 +48,7 @@ async def outcome(store: Store, token: str, message_id: object, change: Change, 
 async def test_an_accepted_message_is_sent(store: Store) -> None:
     message = await accepted(store, send_in=None)
     token, _ = await claim(store)
-    assert await outcome(store, token, message.id, Change.ACCEPT, carrier_message_id="c1")
+    assert await outcome(store, token, message.id, Change.ACCEPT, ids=("c1",))
     found, _ = await store.messages.find(message.organization_id, message.id)
     assert found is not None
     assert (found.status, found.carrier_message_id) == (Status.SENT, "c1")
@@ -73,7 +75,7 @@ async def test_a_lost_lease_is_unknown_and_not_sent_again(store: Store) -> None:
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, 2 * SECOND)
-    assert await store.recover(Recovery([], 100, LEASE_LOST)) == (0, 1)
+    assert await store.recover(Recovery([], {}, 100, LEASE_LOST)) == (0, 1)
     found, _ = await store.messages.find(message.organization_id, message.id)
     assert found is not None
     assert (found.status, found.errors) == (Status.DELIVERY_UNCONFIRMED, (LEASE_LOST,))
@@ -84,7 +86,7 @@ async def test_a_lost_lease_is_due_again_where_the_carrier_accepts_repeats(store
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, 2 * SECOND)
-    assert await store.recover(Recovery(["sandbox"], 100, LEASE_LOST)) == (1, 0)
+    assert await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == (1, 0)
     assert [each.id for each in (await claim(store))[1]] == [message.id]
 
 
@@ -92,15 +94,15 @@ async def test_an_outcome_after_the_lease_was_lost_is_refused(store: Store) -> N
     message = await accepted(store, send_in=None)
     token, _ = await claim(store, lease=SECOND)
     await advance(store, 2 * SECOND)
-    await store.recover(Recovery([], 100, LEASE_LOST))
-    assert not await outcome(store, token, message.id, Change.ACCEPT, carrier_message_id="c1")
+    await store.recover(Recovery([], {}, 100, LEASE_LOST))
+    assert not await outcome(store, token, message.id, Change.ACCEPT, ids=("c1",))
     assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
 
 
 async def test_a_lease_that_holds_is_left_alone(store: Store) -> None:
     await accepted(store, send_in=None)
     await claim(store, lease=MINUTE)
-    assert await store.recover(Recovery([], 100, LEASE_LOST)) == (0, 0)
+    assert await store.recover(Recovery([], {}, 100, LEASE_LOST)) == (0, 0)
 
 
 async def test_what_waits_past_its_validity_expires_unsent(store: Store) -> None:
@@ -134,7 +136,7 @@ async def test_a_receipt_is_awaited_until_its_deadline(store: Store) -> None:
 async def test_of_a_lost_and_a_current_claim_in_one_batch_only_the_current_is_recorded(store: Store) -> None:
     message = await accepted(store, send_in=None)
     lost, _ = await claim(store, lease=0)
-    await store.recover(Recovery(["sandbox"], 100, LEASE_LOST))
+    await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST))
     current, _ = await claim(store)
     answers = await asyncio.gather(
         outcome(store, lost, message.id, Change.REFUSE), outcome(store, current, message.id, Change.ACCEPT)

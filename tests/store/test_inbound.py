@@ -16,11 +16,11 @@ from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Change, Status, born, replay
 from heliograph.domain.message import Message, MessageType
 from heliograph.domain.text import Encoding
-from heliograph.store.claims import Outcome
 from heliograph.store.consent import OptOutFilter
 from heliograph.store.engine import Row, open_engine
 from heliograph.store.inbound import Received, Reception, RefusedInbound
 from heliograph.store.messages import Accepted, CancelAnswer, Cancellation
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from heliograph.store.tables import inbound_messages, messages, opt_outs, webhook_deliveries
 from tests.builders import accept, accepted, advance, claim, epoch, make_account, make_message, new_id, status_of
@@ -558,7 +558,7 @@ async def test_what_was_claimed_before_the_stop_goes_its_way(store: Store) -> No
     message = await waiting(store, profile, send_in=None)
     token, _ = await claim(store)
     await said(store, profile, Operation.STOP)
-    outcome = Outcome(message.id, token, Change.ACCEPT, store.clock.now(), carrier_message_id="c1")
+    outcome = Outcome(message.id, token, Change.ACCEPT, store.clock.now(), ids=("c1",))
     assert await store.record(outcome)
     assert await status_of(store, message) is Status.SENT
 

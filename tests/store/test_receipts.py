@@ -1,16 +1,21 @@
 """Receipts of carriers."""
 
 from heliograph.domain.errors import Code
+from heliograph.domain.ids import uuid7
+from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.message import Message
 from heliograph.domain.outcome import delivery_error
 from heliograph.domain.receipt import Receipt
-from heliograph.store.claims import Outcome
+from heliograph.store.outcomes import Outcome
 from heliograph.store.receipts import KEEP
 from heliograph.store.store import Store
 from tests.builders import accepted, claim, new_id, status_of
 
 FAILURE = delivery_error(Code.NOT_ROUTABLE, "A landline.")
+
+
+LONG_AGO = uuid7(Instant(0), 0)
 
 
 def receipt(store: Store, change: Change = Change.DELIVER, carrier_message_id: str = "c1") -> Receipt:
@@ -26,7 +31,7 @@ async def claimed(store: Store) -> tuple[str, Message]:
 
 async def sent(store: Store) -> Message:
     token, message = await claimed(store)
-    await store.record(Outcome(message.id, token, Change.ACCEPT, store.clock.now(), carrier_message_id="c1"))
+    await store.record(Outcome(message.id, token, Change.ACCEPT, store.clock.now(), ids=("c1",)))
     return message
 
 
@@ -48,7 +53,7 @@ async def test_a_receipt_that_overtakes_the_answer_is_applied_with_it(store: Sto
     token, message = await claimed(store)
     await store.keep_receipt(receipt(store))
     assert await status_of(store, message) is Status.SENDING
-    await store.record(Outcome(message.id, token, Change.ACCEPT, store.clock.now(), carrier_message_id="c1"))
+    await store.record(Outcome(message.id, token, Change.ACCEPT, store.clock.now(), ids=("c1",)))
     assert await status_of(store, message) is Status.DELIVERED
 
 
@@ -77,7 +82,7 @@ async def test_the_upkeep_matches_what_came_apart(store: Store) -> None:
     # As another node leaves it, whose transaction did not see the message's id yet.
     async with store.engine.transaction() as transaction:
         kept = receipt(store)
-        row = (kept.id, kept.carrier, kept.carrier_message_id, kept.change, None, kept.at)
+        row = (kept.id, kept.carrier, kept.carrier_message_id, kept.change, None, kept.at, "c1", None, None, "")
         await transaction.batch(KEEP, [row])
-    assert await store.match_receipts(100) == 1
+    assert await store.match_receipts(LONG_AGO, 100) == 1
     assert await status_of(store, message) is Status.DELIVERED

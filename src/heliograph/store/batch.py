@@ -72,14 +72,15 @@ def scalar(name: str, type_: TypeEngine[Any] | None = None) -> Any:
 
 def compile_batch(batch: Batch, dialect: Dialect, now: ColumnElement[int]) -> Compiled:
     """The text of a batch for one dialect, and the order of its parameters."""
-    statement = batch.build(Sql(_rows(batch.columns, dialect.name), now, _INSERT[dialect.name]))
+    statement = batch.build(Sql(_rows(batch.columns, dialect.name), now, INSERT[dialect.name]))
     compiled = statement.compile(dialect=dialect)
     names = tuple(each.name for each in getattr(statement, "exported_columns", ()))
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return Compiled(str(compiled), tuple(compiled.positiontup or ()), names, constants)
 
 
-_INSERT: Mapping[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+INSERT: Mapping[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""The INSERT of each engine, with ON CONFLICT."""
 
 
 def _rows(columns: Mapping[str, TypeEngine[Any]], dialect: str) -> FromClause | None:

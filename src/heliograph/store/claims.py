@@ -1,32 +1,41 @@
-"""Messages on their way out: claimed, sent, refused, handed back, recovered.
+"""What is due, taken for one carrier: the messages of its lane, in the order they fell due.
 
-A claim takes what is due and marks it `sending` under a token and a lease, in one statement. An outcome is recorded
-only under that token: whoever lost the lease cannot write over what recovery decided (promises P1, P3).
+    scheduled, its time come --release, where senders have rates--> queued, due at its slot --claim--> sending
+
+A claim takes what is due and marks it `sending` under a token and a lease, in one statement. A lane is `carrier` and
+`due_at` of the messages that are planned for it, so the backlog of a carrier that rests is not even looked at by the
+others. A carrier's throughput, and the rates of senders, are next free slots that are moved in the transaction that
+gives them out. A release has a transaction of its own: one that held the slots of senders twice, for a release and then
+for what is accepted beside it, could wait in a circle with another.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-from sqlalchemy import Text, func, not_, null, or_, select, true, update
+from sqlalchemy import null, select, update
 
-from heliograph.domain.errors import Code
 from heliograph.domain.ids import MessageId
-from heliograph.domain.instant import Instant
-from heliograph.domain.lifecycle import FINAL, Change, Status, result, sources
-from heliograph.domain.message import DeliveryError, Message
-from heliograph.domain.outcome import delivery_error, opted_out
-from heliograph.store.batch import FLAG, ID, MICROS, TEXT, Batch, Sql, scalar
-from heliograph.store.engine import Row, Transaction
+from heliograph.domain.instant import MILLISECOND, Instant
+from heliograph.domain.lifecycle import Change, Status, result, sources
+from heliograph.domain.message import Message
+from heliograph.domain.outcome import opted_out, unknown_before
+from heliograph.domain.pacing import Pace, Slots, carrier_key, room_until
+from heliograph.store.batch import ID, MICROS, TEXT, Batch, Sql, scalar
+from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.messages import MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, to_message, word, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
-from heliograph.store.receipts import ReceiptVerbs
+from heliograph.store.outcomes import Outcome, OutcomeVerbs
+from heliograph.store.pace import hold_slots, put_slots
 from heliograph.store.tables import messages
 
 WITHHELD_ROUNDS = 20
 """How often one claim asks again when everybody it was given a message for has opted out."""
+HORIZON = 250 * MILLISECOND
+"""As much as a carrier's throughput lets through in this time may leave at once."""
+
+PacesOf = Callable[[Message], Sequence[Pace]]
 
 
 @dataclass(slots=True)
@@ -39,6 +48,10 @@ class Claim:
     limit: int
     lease: int
     """How long the messages are this dispatcher's, in microseconds."""
+    interval: int = 0
+    """Microseconds that the carrier wants between two parts; 0 is without bound."""
+    paces: PacesOf | None = None
+    """The rates that scheduled messages are released under before they are claimed; None where there are none."""
     asked: bool = False
     """Set when the database was asked: a commit whose answer was lost may have given us messages already."""
 
@@ -50,44 +63,35 @@ class Claimed:
     messages: Sequence[Message]
     at: Instant
     """When, by the database's clock: not before anything in it was due."""
+    again_at: Instant | None = None
+    """When the carrier may be given more, where its throughput bounded this claim."""
+    in_doubt: Collection[str] = ()
+    """Which of the messages its carrier may have by an earlier try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one claimed message, or of one try."""
-
-    message_id: MessageId
-    token: str
-    change: Change
-    at: Instant
-    left_at: Instant | None = None
-    due_at: Instant | None = None
-    """When it may be claimed again; None when it may not."""
-    in_doubt: bool = False
-    """This try may have reached the carrier, and there will be another."""
-    deadline_at: Instant | None = None
-    """Until when a receipt is awaited."""
-    carrier_message_id: str | None = None
-    error: DeliveryError | None = None
-
-
-def _claim(sql: Sql) -> Any:
-    waiting = messages.c.status.in_(words(sources(Change.CLAIM)))
-    due = (
+def _due(sql: Sql, statuses: Sequence[Status]) -> Any:
+    return (
         select(messages.c.id)
-        .where(messages.c.due_at <= sql.now, messages.c.valid_until > sql.now, waiting)
+        .where(
+            messages.c.carrier == scalar("carrier", TEXT),
+            messages.c.due_at <= sql.now,
+            messages.c.valid_until > sql.now,
+            messages.c.status.in_(words(statuses)),
+        )
         .order_by(messages.c.due_at)
         .limit(scalar("limit"))
         .with_for_update(skip_locked=True)
-        .cte("due")
     )
+
+
+def _claim(sql: Sql, statuses: Sequence[Status]) -> Any:
+    due = _due(sql, statuses).cte("due")
     return (
         update(messages)
         .where(messages.c.id.in_(select(due.c.id)))
         .values(
             status=word(result(Change.CLAIM)),
             claim_token=scalar("token", ID),
-            carrier=scalar("carrier", TEXT),
             deadline_at=sql.now + scalar("lease"),
             due_at=null(),
             attempts=messages.c.attempts + 1,
@@ -96,156 +100,118 @@ def _claim(sql: Sql) -> Any:
     )
 
 
+def _released(sql: Sql) -> Any:
+    """Where senders have rates: what has its slot. A scheduled message gets it first, whenever it falls due."""
+    return _claim(sql, [each for each in sources(Change.CLAIM) if each is not Status.SCHEDULED])
+
+
 def _held(sql: Sql) -> Any:
     held = (messages.c.deadline_at > sql.now) & (messages.c.claim_token == scalar("token", ID))
-    return select(*MESSAGE_COLUMNS, sql.now.label("now")).where(held)
+    return select(*MESSAGE_COLUMNS, messages.c.in_doubt, sql.now.label("now")).where(held)
 
 
-def _record(sql: Sql) -> Any:
+def _ripe(sql: Sql) -> Any:
+    """Scheduled messages whose time has come: locked, so that their slots are given out once."""
+    due = _due(sql, [Status.SCHEDULED])
+    return due.with_only_columns(*MESSAGE_COLUMNS, sql.now.label("now"))
+
+
+def _release(sql: Sql) -> Any:
     rows = sql.rows.c
     return (
         update(messages)
-        .where(
-            messages.c.id == rows.id,
-            messages.c.claim_token == rows.token,
-            messages.c.status.in_(words(sources(Change.ACCEPT))),
-        )
-        .values(
-            status=rows.status,
-            claim_token=null(),
-            due_at=rows.due_at,
-            deadline_at=rows.deadline_at,
-            left_at=func.coalesce(rows.left_at, messages.c.left_at),
-            in_doubt=or_(messages.c.in_doubt, rows.in_doubt),
-            sent_at=rows.sent_at,
-            completed_at=rows.completed_at,
-            carrier_message_id=rows.carrier_message_id,
-            errors=func.coalesce(rows.errors, messages.c.errors),
-        )
-        .returning(*REPORTED_COLUMNS)
+        .where(messages.c.id == rows.id, messages.c.status.in_(words(sources(Change.RELEASE))))
+        .values(status=word(result(Change.RELEASE)), due_at=rows.due_at, valid_until=rows.valid_until)
+        .returning(*REPORTED_COLUMNS, sql.now.label("now"))
     )
 
 
-def _overdue(change: Change, *, in_doubt: bool) -> Batch:
-    """A batch that does `change` to what waits past its validity.
-
-    What may have reached the carrier by an earlier try is told apart: it must not be called unsent.
-    """
-
-    def build(sql: Sql) -> Any:
-        doubt = messages.c.in_doubt if in_doubt else not_(messages.c.in_doubt)
-        late = (
-            select(messages.c.id)
-            .where(messages.c.due_at <= sql.now, messages.c.valid_until <= sql.now, doubt)
-            .order_by(messages.c.due_at)
-            .limit(scalar("limit"))
-            .with_for_update(skip_locked=True)
-            .cte("late")
-        )
-        return (
-            update(messages)
-            .where(messages.c.id.in_(select(late.c.id)))
-            .values(status=word(result(change)), due_at=null(), completed_at=sql.now, errors=scalar("errors", TEXT))
-            .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
-        )
-
-    return Batch({}, build)
-
-
-def _past_deadline(change: Change, condition: Any, values: dict[str, Any]) -> Batch:
-    """A batch that does `change` to what has passed its deadline in a status where it may happen."""
-
-    def build(sql: Sql) -> Any:
-        passed = (
-            select(messages.c.id)
-            .where(messages.c.deadline_at <= sql.now, messages.c.status.in_(words(sources(change))), condition(sql))
-            .order_by(messages.c.deadline_at)
-            .limit(scalar("limit"))
-            .with_for_update(skip_locked=True)
-            .cte("passed")
-        )
-        given = {name: value(sql) for name, value in values.items()}
-        return (
-            update(messages)
-            .where(messages.c.id.in_(select(passed.c.id)))
-            .values(status=word(result(change)), deadline_at=null(), claim_token=null(), **given)
-            .returning(*REPORTED_COLUMNS, sql.now.label("now"))
-        )
-
-    return Batch({"carrier": TEXT} if change is not Change.UNCONFIRM else {}, build)
-
-
-def _repeatable(sql: Sql) -> Any:
-    return messages.c.carrier.in_(select(sql.rows.c.carrier))
-
-
-CLAIM = Batch({}, _claim)
+CLAIM = Batch({}, lambda sql: _claim(sql, sources(Change.CLAIM)))
+CLAIM_RELEASED = Batch({}, _released)
 HELD = Batch({}, _held)
-RECORD = Batch(
-    {
-        "id": ID,
-        "token": ID,
-        "status": TEXT,
-        "due_at": MICROS,
-        "deadline_at": MICROS,
-        "left_at": MICROS,
-        "in_doubt": FLAG,
-        "sent_at": MICROS,
-        "completed_at": MICROS,
-        "carrier_message_id": TEXT,
-        "errors": TEXT,
-    },
-    _record,
-)
-EXPIRE = _overdue(Change.EXPIRE, in_doubt=False)
-LOSE_OVERDUE = _overdue(Change.LOSE, in_doubt=True)
-RECOVER = _past_deadline(Change.RECOVER, _repeatable, {"due_at": lambda sql: sql.now, "in_doubt": lambda _: true()})
-LOSE = _past_deadline(
-    Change.LOSE,
-    lambda sql: ~_repeatable(sql),
-    {"completed_at": lambda sql: sql.now, "errors": lambda _: scalar("errors", Text())},
-)
-UNCONFIRM = _past_deadline(Change.UNCONFIRM, lambda _: true(), {"completed_at": lambda sql: sql.now})
+RIPE = Batch({}, _ripe)
+RELEASE = Batch({"id": ID, "due_at": MICROS, "valid_until": MICROS}, _release)
 
 
 class ClaimVerbs:
-    """What a dispatcher and the upkeep do to messages; each method is a verb of the group commit."""
+    """A verb of the group commit, and the release before it."""
 
-    def __init__(self, verbs: MessageVerbs, outbox: Outbox, receipts: ReceiptVerbs) -> None:
+    def __init__(self, engine: Engine, verbs: MessageVerbs, outbox: Outbox, outcomes: OutcomeVerbs) -> None:
+        self._engine = engine
         self._verbs = verbs
         self._outbox = outbox
-        self._receipts = receipts
+        self._outcomes = outcomes
 
     async def claim(self, transaction: Transaction, items: Sequence[Claim]) -> Sequence[Claimed]:
         """What is due, in the order it fell due, at most `limit` messages for each claim."""
-        return [await self._claim(transaction, item) for item in items]
+        claimed: dict[int, Claimed] = {}
+        # In the order of carriers, whose slots are held until the commit: no two transactions wait in a circle.
+        for index in sorted(range(len(items)), key=lambda index: items[index].carrier):
+            claimed[index] = await self._claim(transaction, items[index])
+        return [claimed[index] for index in range(len(items))]
 
     async def _claim(self, transaction: Transaction, item: Claim) -> Claimed:
         if item.asked and (held := await transaction.batch(HELD, (), token=item.token)):
             return _claimed(held)
         item.asked = True
-        wanted: Sequence[Row] = ()
+        if item.interval:
+            return await self._within_throughput(transaction, item)
+        return _claimed(await self._wanted(transaction, item, item.limit))
+
+    async def _within_throughput(self, transaction: Transaction, item: Claim) -> Claimed:
+        """At most as many messages as the carrier has slots for until the horizon; each takes one for every part."""
+        pace = Pace(carrier_key(item.carrier), item.interval, 0)
+        slots = await hold_slots(transaction, [pace])
+        room = room_until(slots.next_at[pace.key], slots.now, item.interval, HORIZON)
+        rows = await self._wanted(transaction, item, min(item.limit, room)) if room else ()
+        if rows:
+            slots.take([pace], sum(row["parts"] for row in rows))
+            await put_slots(transaction, slots.next_at)
+        claimed = _claimed(rows)
+        again_at = Instant(max(slots.now, slots.next_at[pace.key] - HORIZON))
+        return replace(claimed, again_at=again_at if len(rows) >= room else None)
+
+    async def _wanted(self, transaction: Transaction, item: Claim, limit: int) -> Sequence[Row]:
         for _ in range(WITHHELD_ROUNDS):
-            rows, wanted = await self._take(transaction, item)
+            rows, wanted = await self._take(transaction, item, limit)
             # An empty claim says that nothing is due, and what stands behind messages that are withheld may be.
             if wanted or not rows:
-                break
-        return _claimed(wanted)
+                return wanted
+        return ()
 
-    async def _take(self, transaction: Transaction, item: Claim) -> tuple[Sequence[Row], Sequence[Row]]:
+    async def _take(self, transaction: Transaction, item: Claim, limit: int) -> tuple[Sequence[Row], Sequence[Row]]:
         """What was due, and what of it may be sent: a message whose recipient has opted out since is let go of."""
-        given = {"token": item.token, "carrier": item.carrier, "limit": item.limit, "lease": item.lease}
-        rows = await transaction.batch(CLAIM, (), **given)
+        given = {"token": item.token, "carrier": item.carrier, "limit": limit, "lease": item.lease}
+        rows = await transaction.batch(CLAIM if item.paces is None else CLAIM_RELEASED, (), **given)
         if not rows:
             return rows, rows
         unwanted = await self._unwanted(transaction, rows)
         withheld = [_withheld(row, item.token) for row in rows if str(row["id"]) in unwanted]
         # One call for both entries of what is withheld: only ids that are made together are sure to be in order.
         changes = [Logged(row, Change.CLAIM, row["now"], item.carrier) for row in rows]
-        await self._outbox.log(transaction, changes + await self._put_down(transaction, withheld))
+        await self._outbox.log(transaction, changes + await self._outcomes.put_down(transaction, withheld))
         scheduled = (each for each in map(to_message, rows) if each.send_at is not None and each.attempts == 1)
         await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
         return rows, [row for row in rows if str(row["id"]) not in unwanted]
+
+    async def release(self, carrier: str, limit: int, paces_of: PacesOf) -> int:
+        """Give scheduled messages whose time has come their slots, and queue each until then; how many.
+
+        They still count as scheduled until they are claimed, expire, or their recipient opts out.
+        """
+        async with self._engine.transaction() as transaction:
+            found = await transaction.batch(RIPE, (), carrier=carrier, limit=limit)
+            if not found:
+                return 0
+            # What could not be refused any more when it was scheduled waits, however long the queue is.
+            paces = {each.id: [_unlimited(pace) for pace in paces_of(each)] for each in map(to_message, found)}
+            slots = await _slots(transaction, found, paces)
+            released = [_slotted(each, slots, paces[each.id]) for each in sorted(map(to_message, found), key=_wanted)]
+            await put_slots(transaction, slots.next_at)
+            given = sorted((each.id, each.due_at, each.valid_until) for each in released)
+            rows = await transaction.batch(RELEASE, given)
+            await self._outbox.log(transaction, [Logged(row, Change.RELEASE, row["now"], None) for row in rows])
+        return len(rows)
 
     async def _unwanted(self, transaction: Transaction, rows: Sequence[Row]) -> set[str]:
         """Those whose recipient has opted out since they were taken; the confirmation of an opt-out is none of them.
@@ -262,138 +228,35 @@ class ClaimVerbs:
         found = await transaction.batch(OPTED_OUT, asked, account_wide=self._verbs.account_wide) if asked else ()
         return {str(row["id"]) for row in found}
 
-    async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
-        """Record outcomes; False for one whose claim is no longer its token's.
 
-        A lost claim's outcome and the current one of the same message may come together: they go one after the other.
-        """
-        answers = [False] * len(items)
-        remaining = list(enumerate(items))
-        while remaining:
-            first = {item.message_id: index for index, item in reversed(remaining)}
-            recorded = await self._record(transaction, [items[index] for index in first.values()])
-            for message_id, index in first.items():
-                answers[index] = message_id in recorded
-            remaining = [(index, item) for index, item in remaining if first[item.message_id] != index]
-        return answers
-
-    async def _record(self, transaction: Transaction, items: Sequence[Outcome]) -> set[str]:
-        """Record outcomes of different messages; the messages of those that were recorded."""
-        logged = await self._put_down(transaction, items)
-        await self._outbox.log(transaction, logged)
-        # A receipt can overtake the answer that tells the id it speaks of.
-        await self._receipts.match_given(transaction, [item.carrier_message_id for item in items])
-        return {str(each.message["id"]) for each in logged}
-
-    async def _put_down(self, transaction: Transaction, items: Sequence[Outcome]) -> list[Logged]:
-        """Write outcomes into their messages; those that were their token's to write, for the log."""
-        if not items:
-            return []
-        rows = await transaction.batch(RECORD, [_outcome_row(item) for item in sorted(items, key=_by_id)])
-        recorded = {str(row["id"]): row for row in rows}
-        return [
-            Logged(recorded[item.message_id], item.change, item.at, _detail(item))
-            for item in items
-            if item.message_id in recorded
-        ]
-
-    async def expire(self, transaction: Transaction, items: Sequence["Expiry"]) -> Sequence[tuple[int, int]]:
-        """Let go of what waited too long: how many expired unsent, and how many may have been sent."""
-        return [await self._expire(transaction, item) for item in items]
-
-    async def _expire(self, transaction: Transaction, item: "Expiry") -> tuple[int, int]:
-        unsent = await transaction.batch(EXPIRE, (), limit=item.limit, errors=_errors_text(item.unsent))
-        doubtful = await transaction.batch(LOSE_OVERDUE, (), limit=item.limit, errors=_errors_text(item.doubtful))
-        changes = [Logged(row, Change.EXPIRE, row["now"], item.unsent.detail) for row in unsent]
-        changes += [Logged(row, Change.LOSE, row["now"], item.doubtful.detail) for row in doubtful]
-        if changes:
-            await self._outbox.log(transaction, changes)
-            untried = (each for each in map(to_message, unsent) if each.send_at is not None and each.attempts == 0)
-            await self._verbs.count_pending(transaction, Counter(each.organization_id for each in untried), -1)
-        return len(unsent), len(doubtful)
-
-    async def recover(self, transaction: Transaction, items: Sequence["Recovery"]) -> Sequence[tuple[int, int]]:
-        """Decide about claims whose lease is over: how many are due again, and how many are lost."""
-        return [await self._recover(transaction, item) for item in items]
-
-    async def _recover(self, transaction: Transaction, item: "Recovery") -> tuple[int, int]:
-        carriers = [(each,) for each in item.repeatable]
-        again = await transaction.batch(RECOVER, carriers, limit=item.limit)
-        lost = await transaction.batch(LOSE, carriers, limit=item.limit, errors=_errors_text(item.error))
-        changes = [Logged(row, Change.RECOVER, row["now"], None) for row in again]
-        changes += [Logged(row, Change.LOSE, row["now"], item.error.detail) for row in lost]
-        await self._outbox.log(transaction, changes)
-        return len(again), len(lost)
-
-    async def unconfirm(self, transaction: Transaction, items: Sequence[int]) -> Sequence[int]:
-        """Stop waiting for receipts that did not come; how many."""
-        return [await self._unconfirm(transaction, limit) for limit in items]
-
-    async def _unconfirm(self, transaction: Transaction, limit: int) -> int:
-        rows = await transaction.batch(UNCONFIRM, (), limit=limit)
-        await self._outbox.log(transaction, [Logged(row, Change.UNCONFIRM, row["now"], None) for row in rows])
-        return len(rows)
+def _unlimited(pace: Pace) -> Pace:
+    return replace(pace, queue=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """What to say of messages that waited past their `valid_until`."""
-
-    limit: int
-    unsent: DeliveryError
-    doubtful: DeliveryError
+async def _slots(transaction: Transaction, found: Sequence[Row], paces: Mapping[MessageId, Sequence[Pace]]) -> Slots:
+    wanted = [pace for each in paces.values() for pace in each]
+    return await hold_slots(transaction, wanted) if wanted else Slots({}, Instant(found[0]["now"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What to do with claims whose lease is over."""
+def _slotted(message: Message, slots: Slots, paces: Sequence[Pace]) -> Message:
+    """The message with its slot; one whose slot has come stays due at its time."""
+    due = slots.take(paces, message.parts)
+    return message if due == slots.now else message.postponed(due)
 
-    repeatable: Sequence[str]
-    """The carriers that may be given a message twice; what any other was given is lost, not sent again."""
-    limit: int
-    error: DeliveryError
-    """Goes into the `errors[]` of what is lost."""
+
+def _wanted(message: Message) -> tuple[Instant, str]:
+    return message.received_at if message.send_at is None else message.send_at, message.id
 
 
 def _claimed(rows: Sequence[Row]) -> Claimed:
-    messages = [to_message(row) for row in rows]
-    messages.sort(key=lambda each: (each.received_at if each.send_at is None else each.send_at, each.id))
-    return Claimed(messages, rows[0]["now"] if rows else Instant(0))
+    found = sorted(map(to_message, rows), key=_wanted)
+    in_doubt = frozenset(str(row["id"]) for row in rows if row["in_doubt"])
+    return Claimed(found, rows[0]["now"] if rows else Instant(0), in_doubt=in_doubt)
 
 
 def _withheld(row: Row, token: str) -> Outcome:
     """A message whose recipient has opted out is not given to a carrier; an earlier try of it may have been taken."""
     change, error = Change.REFUSE, opted_out(row["sender"], row["recipient"])
-    if row["in_doubt"]:
-        detail = f"{error.detail} An earlier try may or may not have reached the carrier."
-        change, error = Change.LOSE, delivery_error(Code.OUTCOME_UNKNOWN, detail)
+    if row["in_doubt"] or row["progress"]:
+        change, error = Change.LOSE, unknown_before(error)
     return Outcome(MessageId(str(row["id"])), token, change, row["now"], error=error)
-
-
-def _by_id(item: Outcome) -> str:
-    return item.message_id
-
-
-def _detail(item: Outcome) -> str | None:
-    return item.error.detail if item.error else item.carrier_message_id
-
-
-def _errors_text(error: DeliveryError) -> str:
-    return msgspec.json.encode([error]).decode()
-
-
-def _outcome_row(item: Outcome) -> tuple[Any, ...]:
-    status = result(item.change)
-    return (
-        item.message_id,
-        item.token,
-        status,
-        item.due_at,
-        item.deadline_at,
-        item.left_at,
-        item.in_doubt,
-        item.at if status is Status.SENT else None,
-        item.at if status in FINAL else None,
-        item.carrier_message_id,
-        _errors_text(item.error) if item.error else None,
-    )

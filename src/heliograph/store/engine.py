@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import BigInteger, ColumnElement, bindparam, event, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, event, literal_column, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,7 +22,7 @@ from sqlalchemy.sql import Executable
 
 from heliograph.clock import AnchoredClock, Clock, SystemClock, monotonic
 from heliograph.domain.instant import Instant
-from heliograph.store.batch import Batch, Compiled, array_arguments, compile_batch, json_arguments
+from heliograph.store.batch import INSERT, Batch, Compiled, array_arguments, compile_batch, json_arguments
 from heliograph.store.tables import test_clock
 
 Row = Mapping[str, Any]
@@ -111,6 +111,10 @@ class Engine(ABC):
     async def close(self) -> None:
         """Give back every connection."""
         await self.sqlalchemy.dispose()
+
+    def insert(self, table: Table) -> Any:
+        """The engine's INSERT, with ON CONFLICT."""
+        return INSERT[self.sqlalchemy.dialect.name](table)
 
     def compiled(self, batch: Batch) -> Compiled:
         """A batch compiled for this engine, once."""

@@ -18,16 +18,19 @@ from heliograph import randomness
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
-from heliograph.domain.lifecycle import Change, Status, result, sources
-from heliograph.domain.message import DeliveryError, Facts, Message, MessageType
+from heliograph.domain.lifecycle import RANK, Change, Status, result, sources
+from heliograph.domain.message import DeliveryError, Facts, Media, Message, MessageType, Progress
+from heliograph.domain.pacing import Pace, QueueFull, Slots
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.opt_outs import holding
 from heliograph.store.outbox import Announcement, Logged, Outbox, receivers
+from heliograph.store.pace import hold_slots, put_slots
 from heliograph.store.tables import account_epoch, message_events, messages, opt_outs, pending_counts
 
 SHARDS = 16
-MESSAGE_COLUMNS = [each for each in messages.c if each.name not in {"claim_token", "deadline_at", "in_doubt"}]
+_OURS = {"claim_token", "deadline_at", "in_doubt", "receipt_key"}
+MESSAGE_COLUMNS = [each for each in messages.c if each.name not in _OURS]
 
 EPOCH = select(account_epoch.c.epoch).scalar_subquery()
 """The state of all accounts: what was cached under another epoch may no longer hold."""
@@ -40,6 +43,8 @@ class Acceptance(msgspec.Struct, frozen=True):
     epoch: int
     """The epoch of the accounts that they were composed from."""
     max_pending: int
+    paces: Sequence[Pace] = ()
+    """The rates that those which are for now are subject to."""
 
 
 class Accepted(Enum):
@@ -52,6 +57,18 @@ class Accepted(Enum):
     """The organisation has as many scheduled messages as it may."""
     OPTED_OUT = "opted out"
     """A recipient does not want to be written to."""
+    QUEUE_FULL = "queue full"
+    """As many parts wait for their sender or account as may."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAnswer:
+    """What became of an `Acceptance`: the messages as they were taken, each with its due time."""
+
+    outcome: Accepted
+    messages: Sequence[Message] = ()
+    detail: str = ""
+    """Why a queue is full."""
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -105,6 +122,7 @@ _INSERTED: Mapping[str, TypeEngine[Any]] = {
     "send_at": MICROS,
     "valid_until": MICROS,
     "due_at": MICROS,
+    "carrier": TEXT,
     "facts": TEXT,
     "answers": ID,
 }
@@ -170,6 +188,10 @@ def _known(sql: Sql) -> Any:
     return select(messages.c.id).join(sql.rows, sql.rows.c.id == messages.c.id)
 
 
+def _as_taken(sql: Sql) -> Any:
+    return select(*MESSAGE_COLUMNS).join(sql.rows, sql.rows.c.id == messages.c.id)
+
+
 INSERT = Batch(_INSERTED, _insert)
 PENDING = Batch({"organization_id": ID}, _pending)
 OPTED_OUT = Batch({"id": ID, "organization_id": ID, "profile_id": ID, "recipient": TEXT}, _opted_out)
@@ -177,6 +199,7 @@ COUNT_PENDING = Batch({"organization_id": ID, "change": MICROS}, _count_pending)
 CANCEL = Batch({"id": ID, "organization_id": ID, "cutoff": MICROS, "epoch": MICROS}, _cancel)
 READ = Batch({"id": ID, "organization_id": ID}, _read)
 KNOWN = Batch({"id": ID}, _known)
+AS_TAKEN = Batch({"id": ID}, _as_taken)
 
 
 class MessageVerbs:
@@ -190,7 +213,7 @@ class MessageVerbs:
         """Called after a commit that put down a message of our own that is due at once."""
         self._shard = randomness.below(SHARDS)
 
-    async def accept(self, transaction: Transaction, items: Sequence[Acceptance]) -> Sequence[Accepted]:
+    async def accept(self, transaction: Transaction, items: Sequence[Acceptance]) -> Sequence[AcceptAnswer]:
         """Take messages; they are on disk when the transaction is."""
         organizations = list({item.messages[0].organization_id for item in items})
         rows = await transaction.batch(PENDING, [(each,) for each in organizations])
@@ -200,10 +223,13 @@ class MessageVerbs:
         answers = [_admit(item, epoch, pending, unwanted) for item in items]
         if any(answer is not Accepted.TAKEN for answer in answers):
             answers = await _admit_known(transaction, items, answers)
-        taken = [item for item, answer in zip(items, answers, strict=True) if answer is Accepted.TAKEN]
+        given = [AcceptAnswer(answer, item.messages) for item, answer in zip(items, answers, strict=True)]
+        if any(item.paces for item in items):
+            given = await _paced(transaction, items, given)
+        taken = [message for answer in given if answer.outcome is Accepted.TAKEN for message in answer.messages]
         if taken:
-            await self.insert(transaction, [message for item in taken for message in item.messages])
-        return answers
+            await self.insert(transaction, taken)
+        return given
 
     async def unwanted(self, messages: Sequence[Message]) -> Sequence[str]:
         """Those recipients of some messages that an opt-out stands against now."""
@@ -262,7 +288,7 @@ class MessageVerbs:
         """The event log of a message: `id`, `change`, `status`, `at`, `detail`, oldest first."""
         log = message_events.c
         statement = select(log.id, log.change, log.status, log.at, log.detail)
-        return await self._engine.fetch(statement.where(log.message_id == message_id).order_by(log.id))
+        return in_order(await self._engine.fetch(statement.where(log.message_id == message_id)))
 
     async def insert(self, transaction: Transaction, taken: Sequence[Message]) -> None:
         """Put messages down; one that is there already (its commit's answer was lost) is left as it is."""
@@ -296,6 +322,50 @@ def _admit(item: Acceptance, epoch: int, pending: dict[str, int], unwanted: Coll
             return Accepted.FULL
         pending[first.organization_id] += len(item.messages)
     return Accepted.TAKEN
+
+
+async def _paced(
+    transaction: Transaction, items: Sequence[Acceptance], answers: Sequence[AcceptAnswer]
+) -> list[AcceptAnswer]:
+    """Give messages that are for now their slots: they fall due then, and their validity begins then."""
+    asked = [
+        bool(item.paces) and answer.outcome is Accepted.TAKEN and item.messages[0].status is Status.QUEUED
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    if not any(asked):
+        return list(answers)
+    wanted = [item for item, paced in zip(items, asked, strict=True) if paced]
+    slots = await hold_slots(transaction, [pace for item in wanted for pace in item.paces])
+    taken = await _taken_before(transaction, wanted)
+    given = [
+        taken.get(item.messages[0].id) or _slotted(item, slots) if paced else answer
+        for item, answer, paced in zip(items, answers, asked, strict=True)
+    ]
+    await put_slots(transaction, slots.next_at)
+    return given
+
+
+async def _taken_before(transaction: Transaction, items: Sequence[Acceptance]) -> Mapping[str, AcceptAnswer]:
+    """The answers, by first message, for what was taken by a commit whose answer was lost: its slots are given out.
+
+    Looked for while the slots are held: such a commit may have been under way until then.
+    """
+    rows = await transaction.batch(AS_TAKEN, [(each.id,) for item in items for each in item.messages])
+    known = {str(row["id"]): to_message(row) for row in rows}
+    return {
+        item.messages[0].id: AcceptAnswer(Accepted.TAKEN, [known[each.id] for each in item.messages])
+        for item in items
+        if item.messages[0].id in known
+    }
+
+
+def _slotted(item: Acceptance, slots: Slots) -> AcceptAnswer:
+    parts = sum(each.parts for each in item.messages)
+    try:
+        due = slots.take(item.paces, parts)
+    except QueueFull as full:
+        return AcceptAnswer(Accepted.QUEUE_FULL, (), str(full))
+    return AcceptAnswer(Accepted.TAKEN, [each if due == slots.now else each.postponed(due) for each in item.messages])
 
 
 async def _admit_known(
@@ -336,6 +406,7 @@ def _to_row(message: Message) -> tuple[Any, ...]:
         message.send_at,
         message.valid_until,
         message.due_at,
+        message.carrier,
         _encode(message.facts).decode(),
         message.answers,
     )
@@ -344,6 +415,17 @@ def _to_row(message: Message) -> tuple[Any, ...]:
 _encode = msgspec.json.Encoder().encode
 _facts = msgspec.json.Decoder(Facts).decode
 _errors = msgspec.json.Decoder(tuple[DeliveryError, ...]).decode
+_media = msgspec.json.Decoder(tuple[Media, ...]).decode
+_progress = msgspec.json.Decoder(Progress).decode
+
+
+def in_order(log: Sequence[Row]) -> Sequence[Row]:
+    """The log of one message in the order in which it happened.
+
+    Ids are made by the processes, whose copies of the database's clock may be milliseconds apart: a receipt that one
+    takes right after another was told that the message was taken may have the earlier id. Statuses never go back (P5).
+    """
+    return sorted(log, key=lambda row: (RANK.get(row["status"], 0), str(row["id"])))
 
 
 def to_message(row: Row) -> Message:
@@ -373,5 +455,7 @@ def to_message(row: Row) -> Message:
         carrier_message_id=row["carrier_message_id"],
         errors=_errors(row["errors"]) if row["errors"] else (),
         facts=_facts(row["facts"]),
+        progress=_progress(row["progress"]) if row["progress"] else None,
+        fetched=_media(row["media"]) if row["media"] else None,
         answers=None if row["answers"] is None else MessageId(str(row["answers"])),
     )

@@ -1,15 +1,19 @@
 """Figures over messages, for the operator."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, func, select
 
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import Instant
-from heliograph.domain.lifecycle import Status
+from heliograph.domain.lifecycle import Change, Status
+from heliograph.domain.message import DeliveryError
+from heliograph.domain.receipt import Receipt
 from heliograph.store.deliveries import given_up
-from heliograph.store.engine import Engine
+from heliograph.store.engine import Engine, Row
 from heliograph.store.tables import messages, receipts, refused_inbound, webhook_deliveries, webhook_endpoints
 
 
@@ -60,13 +64,45 @@ class Reports:
 
     async def _count_unknown(self) -> int:
         marked = messages.c.errors.contains(f'"{Code.OUTCOME_UNKNOWN}"')
-        unconfirmed = messages.c.status == Status.DELIVERY_UNCONFIRMED.value
+        # Those that still may be settled are `sending`.
+        unconfirmed = messages.c.status.in_([Status.DELIVERY_UNCONFIRMED.value, Status.SENDING.value])
         return await self._count(select(func.count().label("count")).where(unconfirmed, marked))
 
     async def _count_unmatched(self) -> int:
         return await self._count(select(func.count().label("count")).where(receipts.c.message_id.is_(None)))
 
-    async def oldest_due(self) -> Instant | None:
-        """The earliest moment from which a message waits to be claimed; past or to come."""
-        rows = await self._engine.fetch(select(func.min(messages.c.due_at).label("at")))
+    async def waiting(self) -> Mapping[str | None, int]:
+        """How many messages are due and not claimed, by the carrier that they wait for; None for no carrier yet."""
+        due = messages.c.due_at <= self._engine.now
+        statement = select(messages.c.carrier, func.count().label("count")).where(due).group_by(messages.c.carrier)
+        return {row["carrier"]: int(row["count"]) for row in await self._engine.fetch(statement)}
+
+    async def unmatched(self, limit: int) -> Sequence[Receipt]:
+        """The receipts last kept that no message is known for, newest first."""
+        statement = select(*receipts.c).where(receipts.c.message_id.is_(None)).order_by(receipts.c.id.desc())
+        return [_to_receipt(row) for row in await self._engine.fetch(statement.limit(limit))]
+
+    async def oldest_due(self, carrier: str | None = None) -> Instant | None:
+        """The earliest moment from which a message waits to be claimed, for any carrier or one; past or to come."""
+        statement = select(func.min(messages.c.due_at).label("at"))
+        if carrier is not None:
+            statement = statement.where(messages.c.carrier == carrier, messages.c.due_at.is_not(None))
+        rows = await self._engine.fetch(statement)
         return None if rows[0]["at"] is None else Instant(rows[0]["at"])
+
+
+_error = msgspec.json.Decoder(DeliveryError).decode
+
+
+def _to_receipt(row: Row) -> Receipt:
+    return Receipt(
+        id=str(row["id"]),
+        carrier=row["carrier"],
+        carrier_message_id=row["carrier_message_id"],
+        change=Change(row["change"]),
+        at=Instant(row["at"]),
+        error=None if row["error"] is None else _error(row["error"]),
+        recipient=row["recipient"],
+        sender=row["sender"],
+        text=row["text"] or "",
+    )

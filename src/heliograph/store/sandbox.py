@@ -16,6 +16,7 @@ from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change
 from heliograph.domain.message import DeliveryError
 from heliograph.store.batch import ID, MICROS, TEXT, Batch, Sql
+from heliograph.store.carrier_lanes import carrier_lanes
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.tables import handset_messages, messages, sandbox_receipts, test_clock
 from heliograph.store.writer import GroupCommit
@@ -109,10 +110,14 @@ class SandboxBook:
 
     async def next_due(self, after: Instant) -> Instant | None:
         """The next moment after `after` at which something falls due: a message, a lease, a wait, a receipt."""
-        columns = (messages.c.due_at, messages.c.deadline_at, sandbox_receipts.c.due_at)
-        moments = [
+        lanes = carrier_lanes()
+        mine = select(func.min(messages.c.due_at)).where(
+            messages.c.carrier == lanes.c.carrier, messages.c.due_at > after
+        )
+        soonest = select(mine.scalar_subquery().label("at")).select_from(lanes).subquery()
+        moments = [select(func.min(soonest.c.at)).scalar_subquery().label("due")] + [
             select(func.min(column)).where(column > after).scalar_subquery().label(f"moment_{index}")
-            for index, column in enumerate(columns)
+            for index, column in enumerate((messages.c.deadline_at, sandbox_receipts.c.due_at))
         ]
         row = (await self._engine.fetch(select(*moments)))[0]
         known = [Instant(each) for each in row.values() if each is not None]

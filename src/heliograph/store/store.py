@@ -7,20 +7,27 @@ All raise `StoreUnavailable` when the database cannot be asked.
 from collections.abc import Collection, Sequence
 
 from heliograph.clock import Clock
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.events import EventType
 from heliograph.domain.instant import Instant
 from heliograph.domain.receipt import Receipt
 from heliograph.store.accounts import AccountChanges, AccountListing, AccountLookup
-from heliograph.store.claims import Claim, Claimed, ClaimVerbs, Expiry, Outcome, Recovery
+from heliograph.store.claims import Claim, Claimed, ClaimVerbs
 from heliograph.store.consent import ConsentBook
 from heliograph.store.deliveries import DeliveryBook
+from heliograph.store.doubts import DoubtVerbs, Settlement
 from heliograph.store.engine import Engine
 from heliograph.store.inbound import InboundVerbs, Received, Reception, RefusedInbound
+from heliograph.store.inquiries import Inquiries
 from heliograph.store.lanes import Delivery, DeliveryLanes, EndpointState, LaneClaim, Progress
-from heliograph.store.messages import Acceptance, Accepted, CancelAnswer, Cancellation, MessageVerbs
+from heliograph.store.lapses import Expiry, LapseVerbs, Recovery
+from heliograph.store.messages import Acceptance, AcceptAnswer, CancelAnswer, Cancellation, MessageVerbs
 from heliograph.store.outbox import Outbox
+from heliograph.store.outcomes import Outcome, OutcomeVerbs
+from heliograph.store.pending_parts import PartBook
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.reports import Reports
+from heliograph.store.rerouting import NodeState, Reroute, ReroutingVerbs
 from heliograph.store.sandbox import SandboxBook
 from heliograph.store.webhook_keys import WebhookKeys
 from heliograph.store.writer import GroupCommit
@@ -45,9 +52,16 @@ class Store:
         self.inbound = InboundVerbs(engine, self.messages, self.outbox)
         self.reports = Reports(engine)
         self._receipts = ReceiptVerbs(self.outbox)
-        self._claims = ClaimVerbs(self.messages, self.outbox, self._receipts)
+        self._outcomes = OutcomeVerbs(self.outbox, self._receipts)
+        self._doubts = DoubtVerbs(self.outbox, self._outcomes)
+        self._receipts.ownerless = self._doubts.settle_by_receipt
+        self._claims = ClaimVerbs(engine, self.messages, self.outbox, self._outcomes)
+        self._lapses = LapseVerbs(self.messages, self.outbox)
+        self.rerouting = ReroutingVerbs(engine)
+        self.inquiries = Inquiries(engine)
         self.writer = GroupCommit(engine)
         self.sandbox = SandboxBook(engine, self.writer)
+        self.parts = PartBook(engine, self.writer)
 
     @property
     def clock(self) -> Clock:
@@ -64,7 +78,7 @@ class Store:
         await self.writer.stop()
         await self.engine.close()
 
-    async def accept(self, acceptance: Acceptance) -> Accepted:
+    async def accept(self, acceptance: Acceptance) -> AcceptAnswer:
         """Take the messages of one request; on `TAKEN` they are kept whatever happens (promise P2)."""
         return await self.writer.run(self.messages.accept, acceptance)
 
@@ -73,12 +87,14 @@ class Store:
         return await self.writer.run(self.messages.cancel, cancellation)
 
     async def claim(self, claim: Claim) -> Claimed:
-        """Take what is due, to send it."""
+        """Take what is due, to send it; what was scheduled gets its slot first, where senders have rates."""
+        if claim.paces is not None:
+            await self._claims.release(claim.carrier, claim.limit, claim.paces)
         return await self.writer.run(self._claims.claim, claim)
 
-    async def next_due(self) -> Instant | None:
-        """When the next message may be claimed."""
-        return await self.reports.oldest_due()
+    async def next_due(self, carrier: str) -> Instant | None:
+        """When the next message may be claimed for a carrier."""
+        return await self.reports.oldest_due(carrier)
 
     async def next_moment(self, after: Instant) -> Instant | None:
         """The next moment after `after` at which anything at all falls due."""
@@ -87,27 +103,43 @@ class Store:
 
     async def record(self, outcome: Outcome) -> bool:
         """Record what became of a claimed message; False when the claim had been lost to the upkeep."""
-        return await self.writer.run(self._claims.record, outcome)
+        return await self.writer.run(self._outcomes.record, outcome)
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Take a late answer for a message in doubt; False when it is in doubt no more."""
+        return await self.writer.run(self._doubts.settle, settlement)
+
+    async def reroute(self, reroute: Reroute) -> bool:
+        """Plan a waiting message for another carrier; False when it waits no more."""
+        return await self.writer.run(self.rerouting.move, reroute)
+
+    async def tell_carrier(self, node: str, state: CarrierState) -> None:
+        """Keep how a carrier stands in a process."""
+        await self.writer.run(self.rerouting.tell, (node, state))
+
+    async def carrier_states(self, since: Instant) -> Sequence[NodeState]:
+        """How carriers stand in every process that told so since a moment."""
+        return await self.rerouting.states(since)
 
     async def recover(self, recovery: Recovery) -> tuple[int, int]:
-        """Decide about claims whose lease is over: how many are due again, how many are lost."""
-        return await self.writer.run(self._claims.recover, recovery)
+        """Decide about leases that are over and doubts not settled: how many are due again, how many are lost."""
+        return await self.writer.run(self._lapses.recover, recovery)
 
     async def expire(self, expiry: Expiry) -> tuple[int, int]:
         """Let go of what waited past its `valid_until`: how many expired unsent, how many may have been sent."""
-        return await self.writer.run(self._claims.expire, expiry)
+        return await self.writer.run(self._lapses.expire, expiry)
 
     async def unconfirm(self, limit: int) -> int:
         """Stop waiting for receipts that did not come in time; for how many messages."""
-        return await self.writer.run(self._claims.unconfirm, limit)
+        return await self.writer.run(self._lapses.unconfirm, limit)
 
     async def keep_receipt(self, receipt: Receipt) -> None:
         """Keep a receipt, and apply it when its message is known."""
         await self.writer.run(self._receipts.keep, receipt)
 
-    async def match_receipts(self, limit: int) -> int:
-        """Apply receipts that came before their message's id did; how many."""
-        return await self.writer.run(self._receipts.match, limit)
+    async def match_receipts(self, since: str, limit: int) -> int:
+        """Apply receipts, made since an id, that crossed with their message's id; how many."""
+        return await self.writer.run(self._receipts.match, (since, limit))
 
     async def receive(self, reception: Reception) -> Received:
         """Keep a message that came in, with its opt-out, its reply and its event."""

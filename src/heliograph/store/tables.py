@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -30,9 +31,9 @@ metadata = MetaData(
 Id = Uuid(as_uuid=False).with_variant(String(36), "sqlite")
 Micros = BigInteger()
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every migration."""
-OLDEST_READER = 2
+OLDEST_READER = 3
 """The oldest `SCHEMA_VERSION` of a program that may still use a database migrated by this one."""
 
 schema_version = Table(
@@ -129,17 +130,21 @@ messages = Table(
     Column("left_at", Micros),
     Column("sent_at", Micros),
     Column("completed_at", Micros),
-    Column("carrier", Text),
-    Column("carrier_message_id", Text),
+    Column("carrier", Text, comment="who is to be given it; once it left, who was"),
+    Column("carrier_message_id", Text, comment="as the carrier wrote it; of several parts that of the first"),
+    Column("receipt_key", Text, comment="the normal form of that id; null for several parts, which have their own"),
+    Column("progress", Text, comment="JSON: Progress; null unless a part of it is known to be taken"),
+    Column("media", Text, comment="JSON: array of Media, as they were fetched for the carrier"),
     Column("errors", Text, comment="JSON: array of DeliveryError"),
     Column("facts", Text, nullable=False, comment="JSON: Facts"),
     Column("answers", Id, comment="the inbound message that it answers by itself; such a reply passes an opt-out"),
 )
+# For those alone who ask for `valid_until > 0`: a claim goes along its lane, whatever the planner makes of its figures.
 Index(
-    "ix_messages_due",
-    messages.c.due_at,
-    postgresql_where=text("due_at IS NOT NULL"),
-    sqlite_where=text("due_at IS NOT NULL"),
+    "ix_messages_valid_until",
+    messages.c.valid_until,
+    postgresql_where=text("due_at IS NOT NULL AND valid_until > 0"),
+    sqlite_where=text("due_at IS NOT NULL AND valid_until > 0"),
 )
 Index(
     "ix_messages_deadline",
@@ -154,11 +159,25 @@ Index(
     sqlite_where=text("group_id IS NOT NULL"),
 )
 Index(
-    "ix_messages_carrier_message",
-    messages.c.carrier_message_id,
+    "ix_messages_receipt_key",
+    messages.c.receipt_key,
     messages.c.carrier,
-    postgresql_where=text("carrier_message_id IS NOT NULL"),
-    sqlite_where=text("carrier_message_id IS NOT NULL"),
+    postgresql_where=text("receipt_key IS NOT NULL"),
+    sqlite_where=text("receipt_key IS NOT NULL"),
+)
+Index(
+    "ix_messages_lane",
+    messages.c.carrier,
+    messages.c.due_at,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
+)
+Index(
+    "ix_messages_in_doubt",
+    messages.c.recipient,
+    messages.c.carrier,
+    postgresql_where=text("in_doubt"),
+    sqlite_where=text("in_doubt"),
 )
 
 Index(
@@ -167,6 +186,21 @@ Index(
     messages.c.organization_id,
     postgresql_where=text("due_at IS NOT NULL"),
     sqlite_where=text("due_at IS NOT NULL"),
+)
+
+message_parts = Table(
+    "message_parts",
+    metadata,
+    Column("message_id", Id, primary_key=True),
+    Column("number", Integer, primary_key=True, comment="from 1"),
+    Column("total", Integer, nullable=False),
+    Column("carrier", Text, nullable=False),
+    Column("carrier_message_id", Text, nullable=False),
+    Column("receipt_key", Text, nullable=False, comment="the normal form of that id"),
+    Column("change", Text, comment="what its receipt said; null until there is one"),
+    Column("error", Text, comment="JSON: DeliveryError"),
+    Column("at", Micros),
+    Index("ix_message_parts_receipt_key", "receipt_key", "carrier"),
 )
 
 message_events = Table(
@@ -198,10 +232,14 @@ receipts = Table(
     Column("error", Text, comment="JSON: DeliveryError"),
     Column("at", Micros, nullable=False),
     Column("message_id", Id, comment="null until its message is known"),
+    Column("receipt_key", Text, nullable=False, server_default="", comment="the normal form of carrier_message_id"),
+    Column("recipient", Text, comment="whom its message went to, where the carrier says so"),
+    Column("sender", Text, comment="whom it came from, likewise"),
+    Column("text", Text, comment="the beginning of the message, where the carrier repeats it"),
 )
 Index(
     "ix_receipts_unmatched",
-    receipts.c.carrier_message_id,
+    receipts.c.receipt_key,
     receipts.c.carrier,
     postgresql_where=text("message_id IS NULL"),
     sqlite_where=text("message_id IS NULL"),
@@ -379,4 +417,31 @@ webhook_endpoints = Table(
     Column("paused_until", Micros),
     Column("disabled_at", Micros),
     Column("reason", Text),
+)
+
+pace = Table(
+    "pace",
+    metadata,
+    Column("key", Text, primary_key=True, comment="a sender, an account or a carrier"),
+    Column("next_at", Micros, nullable=False, comment="its next free slot"),
+)
+
+carrier_states = Table(
+    "carrier_states",
+    metadata,
+    Column("node", Id, primary_key=True, comment="the process that says so"),
+    Column("carrier", Text, primary_key=True),
+    Column("up", Boolean, nullable=False),
+    Column("state", Text, nullable=False, comment="JSON: CarrierState"),
+    Column("at", Micros, nullable=False),
+)
+
+pending_parts = Table(
+    "pending_parts",
+    metadata,
+    Column("carrier", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="what the parts of one inbound message have in common"),
+    Column("content", LargeBinary, nullable=False, comment="the carrier's own"),
+    Column("changed_at", Micros, nullable=False),
+    Index("ix_pending_parts_changed", "carrier", "changed_at"),
 )
