@@ -8,7 +8,7 @@ The magic numbers are in `docs/magic-numbers.md`, which is made from `SCRIPTS`.
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from mimetypes import MimeTypes
 from pathlib import Path
@@ -18,14 +18,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from heliograph import randomness
-from heliograph.carriers.interface import (
-    Abilities,
-    Inbox,
-    OutcomeUnknown,
-    Refused,
-    Throttled,
-)
+from heliograph.carriers.interface import Abilities, Inbox, OutcomeUnknown, Refused, Taken, Throttled
 from heliograph.clock import Clock
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.errors import Code
 from heliograph.domain.handset import ComingReceipt, HandsetMessage, HandsetSend, Submission
 from heliograph.domain.inbound import Arrival, InboundMessage, NotOurs
@@ -42,6 +37,8 @@ NAME = "sandbox"
 _TYPES = MimeTypes()
 RECEIPTS_AT_ONCE = 500
 NEVER = Instant(2**62)
+ROOM = 1_000_000
+"""It takes whatever it is given; the dispatcher's window is the bound."""
 IDLE = SECOND
 """Receipts that another process wrote down are seen within this."""
 
@@ -144,6 +141,10 @@ class SandboxCarrier(Loop):
         self._clock = clock
         self._options = options
         self.inbox: Inbox | None = None
+        self.changed: Callable[[], None] = lambda: None
+        self.room = ROOM
+        self.up = True
+        self._taken = 0
         self._next_at = NEVER
         self._record = _Record(options.record_file) if options.record_file else None
 
@@ -158,7 +159,11 @@ class SandboxCarrier(Loop):
         if self._record:
             self._record.close()
 
-    async def submit(self, message: Message) -> str:
+    def state(self) -> CarrierState:
+        """Always up."""
+        return CarrierState(name=NAME, kind=NAME, up=True, taken=self._taken)
+
+    async def submit(self, message: Message, until: int) -> Taken:  # noqa: ARG002 - it takes it in this very moment
         """Take a message as the script of its destination says. Raises a `CarrierFailure`."""
         script = SCRIPTS.get(message.recipient, DELIVERED)
         if self._record:
@@ -178,7 +183,8 @@ class SandboxCarrier(Loop):
         if script.unknown and message.attempts == 1:
             detail = "The link to the carrier was lost before it answered. The carrier may or may not have it."
             raise OutcomeUnknown(delivery_error(Code.OUTCOME_UNKNOWN, detail))
-        return carrier_message_id
+        self._taken += 1
+        return Taken((carrier_message_id,))
 
     async def send_from_handset(self, message: HandsetSend) -> InboundMessage:
         """Hand over a message that somebody wrote on a handset. Raises `NotOurs`."""

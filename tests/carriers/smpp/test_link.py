@@ -1,14 +1,11 @@
 """The socket: against an SMSC that nobody here wrote, and against peers that do what no good SMSC would."""
 
 import asyncio
-import json
-import shutil
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -25,8 +22,9 @@ from heliograph.carriers.smpp.events import (
     PeerUnbinding,
     Reason,
     Unanswered,
+    Unexpected,
 )
-from heliograph.carriers.smpp.link import Link, connect
+from heliograph.carriers.smpp.link import Link, Ticket, connect
 from heliograph.carriers.smpp.pdu import (
     BindTransceiver,
     BindTransceiverResp,
@@ -48,9 +46,10 @@ from heliograph.carriers.smpp.pdu import (
 )
 from heliograph.carriers.smpp.session import Mode, NotBound, Options
 from heliograph.carriers.smpp.status import Status
+from heliograph.clock import monotonic
 from heliograph.domain.instant import MILLISECOND
+from tests.carriers.smpp.peers import Start
 
-PROGRAM = Path(__file__).parent / "node" / "smsc.js"
 TEXT = SubmitSm(source_addr="15550002222", destination_addr="15550001111", registered_delivery=1, short_message=b"hi")
 
 
@@ -84,48 +83,6 @@ def listener() -> Listener:
 
 
 # ---------------------------------------------------------------------------------------- an SMSC that is not ours
-
-
-class Smsc:
-    """The npm SMSC in a process, and what it says that it was told."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.port = 0
-
-    async def told(self, name: str) -> Any:
-        """Its next line with `name` in it; those before are passed over."""
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            said = json.loads(line)
-            if name in said:
-                return said
-        raise AssertionError(f"the SMSC ended without a word of {name}")
-
-
-Start = Callable[..., Awaitable[Smsc]]
-
-
-@asynccontextmanager
-async def running(node: str, **options: object) -> AsyncIterator[Smsc]:
-    process = await asyncio.create_subprocess_exec(node, PROGRAM, json.dumps(options), stdout=asyncio.subprocess.PIPE)
-    smsc = Smsc(process)
-    try:
-        smsc.port = (await smsc.told("port"))["port"]
-        yield smsc
-    finally:
-        process.kill()
-        await process.communicate()
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Starts an SMSC, if Node.js and the package are there."""
-    node = shutil.which("node")
-    if node is None or not (PROGRAM.parent / "node_modules").is_dir():
-        pytest.skip("Node.js or the package smpp is missing: run `make setup`")
-    async with AsyncExitStack() as until_end:
-        yield lambda **options: until_end.enter_async_context(running(node, **options))
 
 
 async def bound_to(port: int, listener: Listener, **options: Any) -> Link:
@@ -380,6 +337,45 @@ async def test_while_the_peer_takes_no_bytes_what_waits_is_not_sent(listener: Li
         await link.abort()
         assert {type(end) for end in await asyncio.gather(*first)} == {Unanswered}
         assert {type(end) for end in await asyncio.gather(*second)} == {NotSent}
+
+
+async def test_while_the_peer_takes_no_bytes_there_is_no_room_and_its_end_is_told(listener: Listener) -> None:
+    async with odd_peer(listener, window=5_000, waiting_limit=5_000) as (peer, link):
+        changed = asyncio.Event()
+        link.changed = changed.set
+        big = SubmitSm(tlvs=((Tag.MESSAGE_PAYLOAD, b"x" * 60_000),))
+        submits = [asyncio.create_task(link.submit(big)) for _ in range(400)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (link.room, link.in_flight, link.bound) == (0, 400, True)
+        changed.clear()
+        for _ in submits:
+            await peer.next()
+        await changed.wait()
+        assert link.room == 4_600
+        await link.abort()
+        await asyncio.gather(*submits)
+
+
+async def test_what_waits_for_a_peer_that_takes_no_bytes_is_not_sent_at_its_moment(listener: Listener) -> None:
+    async with odd_peer(listener, window=5_000, waiting_limit=5_000) as (_, link):
+        big = SubmitSm(tlvs=((Tag.MESSAGE_PAYLOAD, b"x" * 60_000),))
+        submits = [asyncio.create_task(link.submit(big)) for _ in range(400)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        end = await link.submit(TEXT, until=monotonic() + 20 * MILLISECOND, mark="a")
+        assert end == NotSent(Ticket(401, "a"), Reason.NO_ROOM)
+        await link.abort()
+        await asyncio.gather(*submits)
+
+
+async def test_a_late_answer_comes_with_the_mark_of_its_submit(listener: Listener) -> None:
+    async with odd_peer(listener, response_timeout=20 * MILLISECOND) as (peer, link):
+        submit = asyncio.create_task(link.submit(TEXT, mark="a"))
+        sequence = (await peer.next()).sequence
+        assert isinstance(await submit, Unanswered)
+        peer.say(encode(SubmitSmResp("m1"), sequence))
+        assert await listener.events.get() == Unexpected(Pdu(sequence, 0, SubmitSmResp("m1")), Ticket(1, "a"))
 
 
 async def test_what_waited_leaves_once_the_peer_takes_bytes_again(listener: Listener) -> None:

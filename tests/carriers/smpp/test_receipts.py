@@ -1,7 +1,6 @@
 """Receipts as carriers send them: most of these were written down in the trackers and tests of other programs."""
 
 from datetime import UTC, timedelta, timezone
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,14 +9,10 @@ from hypothesis import strategies as st
 from heliograph.carriers.smpp.encoding import Alphabet, encode
 from heliograph.carriers.smpp.receipts import (
     COMMON_REASONS,
-    Outcome,
     Reason,
     Report,
     State,
-    fold,
-    forms,
     is_receipt,
-    normal,
     read,
 )
 from heliograph.domain.errors import TITLES, Code
@@ -262,7 +257,7 @@ def test_nothing_that_comes_in_raises(
         network_error_code=error,
     )
     assert (report.error is not None) == (report.change is FAIL)
-    assert all(forms(each) for each in report.ids)
+    assert all(report.ids)
 
 
 # Parameters
@@ -460,88 +455,3 @@ def test_the_carriers_clock_may_be_elsewhere() -> None:
     octets = b"id:1 stat:DELIVRD done date:2602281325"
     assert read(octets, zone=timezone(timedelta(hours=3))).done_at == at("2026-02-28T10:25Z")
     assert read(octets, zone=UTC).done_at == at("2026-02-28T13:25Z")
-
-
-# Ids
-
-
-@pytest.mark.parametrize(
-    ("answered", "reported"),
-    [
-        ("1d305b4c", "0489708364"),  # python-smpplib's test
-        ("6aad5", "0000436949"),  # jasmin's test_deliver_sm_with_message_payload
-        ("33E95179", "870928761"),  # jsmpp issue 56
-        ("39f99dd5", "0972660181"),  # jasmin issue 1034
-        ("00B8BE19", "B8BE19"),  # jasmin issue 1129
-        ("0e999f21-81ef-4974-a414-3de98174e3c7", "E999F21-81EF-4974-A414-3DE98174E3C7"),  # jasmin issue 643
-        ("SAR-2347039245475-1eedf843-2-1", "SAR-2347039245475-1EEDF843-2-1"),  # jasmin issue 418
-        ("023", "23"),  # jasmin issue 408
-        ("281605133", "10C8F40D"),  # jasmin issue 535
-        ("77", " 77\0"),
-        ("0", "000"),
-    ],
-)
-def test_the_same_id_is_known_in_another_form(answered: str, reported: str) -> None:
-    assert normal(answered) in forms(reported)
-    assert normal(reported) in forms(answered)
-
-
-def test_the_id_itself_comes_before_guesses() -> None:
-    assert forms("00077") == ("77", "4d", "119")
-    assert forms("00AB") == ("ab", "171")
-    assert forms("x-1") == ("x-1",)
-    assert forms("000") == ("0",)
-    assert forms("") == ("",)
-
-
-@given(st.text(max_size=70))
-def test_a_form_is_its_own_form(message_id: str) -> None:
-    assert normal(normal(message_id)) == normal(message_id)
-
-
-# Segments
-
-WHY = DeliveryError("40008", "Undeliverable", "The carrier reports UNDELIV.")
-
-
-def delivered(minute: int = 0) -> Outcome:
-    return Outcome(DELIVER, Instant(NOW + minute))
-
-
-def failed(minute: int = 0, **given: Any) -> Outcome:
-    return Outcome(FAIL, Instant(NOW + minute), **({"error": WHY} | given))
-
-
-def test_a_message_is_delivered_with_the_last_of_its_segments() -> None:
-    assert fold([delivered(1), delivered(3), delivered(2)]) == delivered(3)
-
-
-def test_it_waits_for_the_missing_ones() -> None:
-    assert fold([delivered(), None]) is None
-    assert fold([None]) is None
-    assert fold([]) is None
-
-
-def test_it_fails_as_soon_as_one_does_and_says_which() -> None:
-    outcome = fold([delivered(9), failed(2), failed(1), None])
-    assert outcome is not None
-    assert (outcome.change, outcome.at) == (FAIL, NOW + 1)
-    assert outcome.error == DeliveryError("40008", "Undeliverable", "Part 3 of 4: The carrier reports UNDELIV.")
-
-
-def test_a_message_of_one_part_keeps_its_outcome() -> None:
-    assert fold([failed()]) == failed()
-    assert fold([delivered()]) == delivered()
-
-
-def test_a_failure_without_a_reason_is_one() -> None:
-    assert fold([failed(error=None), None]) == failed(error=None)
-
-
-@given(st.lists(st.sampled_from([None, delivered(1), delivered(2), failed(3), failed(4)]), min_size=1, max_size=6))
-def test_what_was_decided_does_not_change_with_what_is_still_to_come(segments: list[Outcome | None]) -> None:
-    first = fold([*segments, None])
-    assert first is None or first.change is FAIL
-    later = fold([*segments, failed(9)])
-    assert later is not None
-    assert first is None or (later.change, later.at) == (first.change, first.at)

@@ -1,16 +1,13 @@
-"""Messages that come in parts, put together again.
+"""Messages that come in parts: what one part is, and what several make.
 
-    deliver_sm --read_piece--> piece --add--> nothing yet, or a whole message
-                                     --give_up--> what is there of messages whose other parts never came
+    deliver_sm --read_piece--> Piece --with_piece--> Pending --joined--> a message, or what is there of one
 
-Parts come in any order, twice, or not at all. What is held is plain values that can be stored: a `Pending` for each
-message. A message that is whole stays held until its time is over, so that a part that is handed over again begins no
-new one.
+How they are kept until they are whole, and what happens to those that never are, is in `collecting`.
 
 Octets are joined before they are read: some senders divide between an escape and its character, or between surrogates.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
 
@@ -63,6 +60,16 @@ class Key(msgspec.Struct, frozen=True):
     numbering: Numbering
     reference: int
     total: int
+
+    def __str__(self) -> str:
+        """The same as one text without ambiguity; the carrier is left out."""
+        parts = (self.sender, self.recipient, self.numbering, self.reference, self.total)
+        return msgspec.json.encode(parts).decode()
+
+
+def key_of(carrier: str, sender: str, recipient: str, piece: Piece) -> Key:
+    """Which message a part belongs to."""
+    return Key(carrier, sender, recipient, piece.numbering, piece.reference, piece.total)
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,48 +131,6 @@ class Pending(msgspec.Struct, frozen=True):
             first_at=self.first_at,
             last_at=self.last_at,
         )
-
-
-class Assembly:
-    """Holds parts until their messages are whole or given up."""
-
-    def __init__(self, held: Iterable[Pending] = ()) -> None:
-        self._held = {pending.key: pending for pending in held}
-
-    def held(self) -> Sequence[Pending]:
-        """Everything to be stored; whole messages too, whose parts may be handed over again."""
-        return list(self._held.values())
-
-    def add(self, carrier: str, sender: str, recipient: str, piece: Piece, now: Instant) -> Sequence[Joined]:
-        """Take a part: the messages that come to an end by it, mostly none or one.
-
-        A part that is there already, with the same octets, changes nothing. With other octets it belongs to a new
-        message under a reference that was used before (there are only 256 of the short ones): the old message, unless
-        it is whole, is given up and comes first in the answer.
-        """
-        if piece.numbering is Numbering.NONE:
-            return [Pending(_key(carrier, sender, recipient, piece), (piece,), now, now).joined()]
-        key = _key(carrier, sender, recipient, piece)
-        before = self._held.get(key)
-        there = before.find(piece.number) if before else None
-        if there == piece:
-            return []
-        ended: list[Joined] = []
-        # Other octets, or a part for a message that is whole: the reference begins anew.
-        if before is not None and there is not None:
-            if before.missing:
-                ended.append(before.joined())
-            before = None
-        after = before.with_piece(piece, now) if before else Pending(key, (piece,), now, now)
-        self._held[key] = after
-        return ended if after.missing else [*ended, after.joined()]
-
-    def give_up(self, before: Instant) -> Sequence[Joined]:
-        """Forget messages of which no new part came since `before`; the incomplete ones among them."""
-        over = [pending for pending in self._held.values() if pending.last_at < before]
-        for pending in over:
-            del self._held[pending.key]
-        return [pending.joined() for pending in over if pending.missing]
 
 
 def read_piece(
@@ -238,10 +203,6 @@ def _place(header: bytes, sar: Sar | None) -> tuple[Numbering, Sar]:
 
 def _possible(place: Sar) -> bool:
     return 1 <= place.number <= place.total
-
-
-def _key(carrier: str, sender: str, recipient: str, piece: Piece) -> Key:
-    return Key(carrier, sender, recipient, piece.numbering, piece.reference, piece.total)
 
 
 def _texts(pieces: Sequence[Piece]) -> Iterator[str]:

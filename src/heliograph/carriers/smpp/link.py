@@ -12,11 +12,13 @@ while the session's inbox is full nothing is read. To connect again, and when, i
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol, cast
 
+from msgspec import Struct
+
 from heliograph.carriers.smpp.events import Answered, Delivery, End, Event, NotSent, Request, Unanswered
-from heliograph.carriers.smpp.session import Options, Session
+from heliograph.carriers.smpp.session import Options, Session, State
 from heliograph.carriers.smpp.status import Status
 from heliograph.clock import monotonic
 from heliograph.domain.instant import SECOND
@@ -26,6 +28,14 @@ logger = get_logger("smpp")
 
 FLUSH_TIME = 5.0
 """Seconds a peer has to take the last bytes."""
+
+
+class Ticket(Struct, frozen=True):
+    """The `key` of a submit in the events of a link."""
+
+    number: int
+    mark: Hashable
+    """What the caller gave with it."""
 
 
 class Handler(Protocol):
@@ -69,6 +79,8 @@ class Link(asyncio.Protocol):
     """One connection from its begin to its end."""
 
     def __init__(self, options: Options, handler: Handler, now: Callable[[], int] = monotonic) -> None:
+        self.changed: Callable[[], None] = _nobody
+        """Called when `room` or `bound` may be other than before; it must not raise."""
         self._loop = asyncio.get_running_loop()
         self._session = Session(options)
         self._handler = handler
@@ -89,18 +101,31 @@ class Link(asyncio.Protocol):
 
     @property
     def room(self) -> int:
-        """Submits that would leave at once."""
-        return self._session.room
+        """Submits that would leave at once; 0 while the peer takes no bytes."""
+        return self._session.room if self._may_write else 0
 
-    async def submit(self, request: Request) -> End:
+    @property
+    def bound(self) -> bool:
+        """The bind was accepted, and nobody unbinds yet."""
+        return self._session.state is State.BOUND
+
+    @property
+    def in_flight(self) -> int:
+        """Submits that the peer has not answered yet."""
+        return self._session.outstanding
+
+    async def submit(self, request: Request, *, until: int | None = None, mark: Hashable = None) -> End:
         """Send a request, and wait for its end.
+
+        `until` is a moment of the link's clock: from then on none of its bytes is written. `mark` comes back in the
+        `Ticket` of every event about it, also of a late answer.
 
         Raises `NotBound`, `TooManyWaiting` and `Unencodable`, all before anything is sent. When the waiting task is
         cancelled, the request stays where it is, and its end goes to `Handler.noticed`.
         """
         self._last_key += 1
         key = self._last_key
-        self._session.submit(key, request, self._now())
+        self._session.submit(Ticket(key, mark), request, self._now(), until)
         future: asyncio.Future[End] = self._loop.create_future()
         self._submits[key] = future
         self._soon()
@@ -117,15 +142,16 @@ class Link(asyncio.Protocol):
     async def close(self) -> None:
         """Unbind, and return when the connection is closed and the handler has heard of everything."""
         self._did(self._session.unbind(self._now()))
-        await self._wait_ended()
+        await self.wait_closed()
 
     async def abort(self) -> None:
         """Drop the connection at once, and return as `close` does."""
         self._did(self._session.link_lost())
         self._transport.abort()
-        await self._wait_ended()
+        await self.wait_closed()
 
-    async def _wait_ended(self) -> None:
+    async def wait_closed(self) -> None:
+        """Return when the connection is closed, by whomever, and the handler has heard of everything."""
         await asyncio.shield(self._ended)
         # A handler that closes the link does not wait for itself.
         while tasks := {*self._delivering, *([self._telling] if self._telling else [])} - {asyncio.current_task()}:
@@ -136,6 +162,9 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask to be bound."""
         self._transport = cast(asyncio.Transport, transport)
+        # What the system does not take at once stops the next write: what waits here is known as not sent for longer.
+        # Not 0: asyncio's TLS would take an empty buffer for a full one.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         self._session.bind(self._now())
         self._soon()
 
@@ -151,6 +180,7 @@ class Link(asyncio.Protocol):
         """It does again."""
         self._may_write = True
         self._soon()
+        self.changed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what has not ended."""
@@ -180,9 +210,10 @@ class Link(asyncio.Protocol):
         else:
             self._steer_reading()
             self._soon()
+        self.changed()
 
     def _end(self, end: End) -> None:
-        future = self._submits.get(cast(int, end.key))
+        future = self._submits.get(cast(Ticket, end.key).number)
         if future is None or future.done():
             self._tell(end)
         else:
@@ -257,3 +288,7 @@ class Link(asyncio.Protocol):
         if data:
             self._transport.write(data)
         self._transport.close()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

@@ -1,7 +1,6 @@
 """Delivery receipts: what a carrier says of a message, in its words and in ours.
 
     deliver_sm --read--> Report: whose, what became of it, why, when
-    Reports of all segments of a message --fold--> one change of the message
 
 SMPP gives a receipt two forms, and carriers send either or both: parameters of their own (SMPP 3.4, 5.3.2.12, 5.3.2.31,
 5.3.2.35) and a text (appendix B), whose form is "SMSC vendor specific": fields in another order or case, left out,
@@ -10,9 +9,10 @@ dates of 10 to 16 places, words cut to seven letters or not. Where both speak, t
     id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E text: . . .
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import IntEnum
+from functools import lru_cache
 from re import ASCII, IGNORECASE
 from re import compile as regex
 
@@ -161,14 +161,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The beginning of the message, where the carrier repeats it."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of a segment, or of a message."""
-
-    change: Change
-    at: Instant
-    error: DeliveryError | None = None
-
-
 def is_receipt(esm_class: int, receipted_message_id: bytes | None = None, message_state: int | None = None) -> bool:
     """Whether a `deliver_sm` is about a message of ours, and not a message to us.
 
@@ -222,48 +214,26 @@ def read(
     )
 
 
-def normal(message_id: str) -> str:
-    """The form in which ids are kept for matching: lower case, without leading zeros."""
-    return forms(message_id)[0]
-
-
-def forms(message_id: str) -> tuple[str, ...]:
-    """Forms in which the same id may have been given before; the first is `normal`.
-
-    Carriers answer `1d305b4c` and report `0489708364`, or the other way round, or in another case, or with zeros
-    before it. The first form is the id itself. The others are guesses, hexadecimal for decimal and the reverse: take
-    one only where the first is nobody's, and where the receipt comes from the number that the message went to.
-    """
-    plain = message_id.strip(" \t\r\n\0").lower()
-    plain = plain.lstrip("0") or plain[:1]
-    found = [plain]
-    if _decimal(plain):
-        found.append(f"{int(plain):x}")
-    if _hexadecimal(plain):
-        found.append(str(int(plain, 16)))
-    return tuple(dict.fromkeys(found))
-
-
-def fold(segments: Sequence[Outcome | None]) -> Outcome | None:
-    """What became of a message, from what became of its segments in order; None for one not told of yet.
-
-    Delivered when all are, at the moment of the last. Failed as soon as one is, since a text with a hole did not
-    arrive: with the error of the first that failed, in the order of time. Else nothing is decided.
-    """
-    failed = [(each.at, number) for number, each in enumerate(segments, 1) if each and each.change is Change.FAIL]
-    if failed:
-        return _failed(segments, min(failed)[1])
-    if not segments or None in segments:
-        return None
-    return Outcome(Change.DELIVER, max(each.at for each in segments if each))
-
-
-def _failed(segments: Sequence[Outcome | None], number: int) -> Outcome | None:
-    first = segments[number - 1]
-    if first is None or first.error is None or len(segments) == 1:
-        return first
-    detail = f"Part {number} of {len(segments)}: {first.error.detail}"
-    return Outcome(first.change, first.at, DeliveryError(first.error.code, first.error.title, detail))
+def read_state(
+    message_id: str,
+    message_state: int,
+    *,
+    final_date: str = "",
+    error_code: int = 0,
+    reasons: Reasons = COMMON_REASONS,
+    zone: tzinfo = UTC,
+) -> Report:
+    """Read the answer to a `query_sm` (SMPP 3.4, 4.8.2) as if it were a receipt for that id."""
+    state = _state(message_state, "")
+    change = None if state is None else _CHANGES.get(state)
+    number, reason = _reason(None, error_code, "", reasons)
+    return Report(
+        ids=(message_id,),
+        change=change,
+        state=state,
+        error=_error(state, "", number, reason) if state and change is Change.FAIL else None,
+        done_at=_instant(final_date, zone),
+    )
 
 
 # Reading the text
@@ -362,10 +332,9 @@ def _error(state: State, stat: str, number: str, reason: Reason | None) -> Deliv
     return delivery_error(code, f"{told}: {why.meaning}.")
 
 
-# Ids and dates
+# Dates
 
 _decimal = regex(r"\d{1,40}", ASCII).fullmatch
-_hexadecimal = regex(r"[0-9a-f]{1,40}", ASCII).fullmatch
 _separated = regex(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?", ASCII).fullmatch
 _absolute = regex(r"(\d{12})(\d)(\d\d)([+-])", ASCII).fullmatch
 _FORMATS = {
@@ -376,8 +345,12 @@ _FORMATS = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)
 def _instant(date: str, zone: tzinfo) -> Instant | None:
-    """A date of a receipt; None for zeros and for what is no date."""
+    """A date of a receipt; None for zeros and for what is no date.
+
+    Dates of whole minutes are mostly the same: remembered they cost 1 us, and read 20.
+    """
     if _separated(date):
         date = date.translate(str.maketrans("", "", "-T: "))
     if found := _absolute(date):  # SMPP 3.4, 7.1.1: tenths of a second, then the offset in quarters of an hour

@@ -127,7 +127,7 @@ class Options:
     """Deliveries that may be unanswered before reading is to stop."""
     bind_timeout: int = 30 * SECOND
     response_timeout: int = 30 * SECOND
-    """For an answer, and for room in the window before that."""
+    """For an answer, and for room in the window before that unless the request says less."""
     enquire_interval: int = 30 * SECOND
     """Silence of the peer after which it is asked whether it is there."""
     unbind_timeout: int = 1 * MINUTE
@@ -189,8 +189,10 @@ class Session:
         self._decoder = Decoder()
         self._sequence = first_sequence - 1
         self._out: list[bytes] = []
-        # All time out after the same time, so the first of each is the next that does.
         self._waiting: deque[_Waiting] = deque()
+        # No deadline of a waiting request is before it; looking for the exact one each time would cost a pass each.
+        self._waiting_until = 0
+        # All time out after the same time, so the first is the next that does.
         self._in_flight: dict[int, _InFlight] = {}
         self._late: OrderedDict[int, _InFlight] = OrderedDict()
         # Deliveries by sequence number; a peer that uses one twice is owed two answers.
@@ -233,8 +235,10 @@ class Session:
         self._become(State.BINDING, now + self.options.bind_timeout)
         self._ask(self.options.bind())
 
-    def submit(self, key: Key, request: Request, now: int) -> None:
+    def submit(self, key: Key, request: Request, now: int, until: int | None = None) -> None:
         """Send a request as soon as the window has room; `key` is given back with its end.
+
+        From `until` on no byte of the request is handed out any more.
 
         Raises `Unencodable`, `TooManyWaiting`, and `NotBound` unless the session is bound to transmit; then there is
         no end to wait for.
@@ -247,7 +251,11 @@ class Session:
         if len(self._waiting) >= self.options.waiting_limit + free:
             raise TooManyWaiting(f"{len(self._waiting) - free} requests wait for room in the window")
         encoded = encode_body(request)
-        self._waiting.append(_Waiting(key, type(request), encoded, now + self.options.response_timeout))
+        deadline = now + self.options.response_timeout
+        if until is not None:
+            deadline = min(deadline, until)
+        self._waiting_until = min(self._waiting_until, deadline) if self._waiting else deadline
+        self._waiting.append(_Waiting(key, type(request), encoded, deadline))
 
     def answer_deliver(self, sequence: int, status: int, now: int) -> list[Event]:
         """Answer a delivery: `Status.ROK` once it is kept, else why it is not taken.
@@ -287,10 +295,13 @@ class Session:
     # ---- what goes out
 
     def bytes_to_send(self, now: int) -> bytes:
-        """What is to be written now, each byte once; what was handed out is taken as sent."""
+        """What is to be written now, each byte once; what was handed out is taken as sent.
+
+        A request whose time is over stops those behind it, until `tick` takes it away.
+        """
         out, self._out = self._out, []
         waiting, in_flight, options = self._waiting, self._in_flight, self.options
-        while waiting and len(in_flight) < options.window:
+        while waiting and len(in_flight) < options.window and waiting[0].deadline > now:
             next_one = waiting.popleft()
             sequence = self._next_sequence()
             out.append(with_header(next_one.request, next_one.encoded, sequence))
@@ -317,7 +328,7 @@ class Session:
         """When to call `tick` unless something else happens before."""
         candidates = [self._state_deadline, self._liveness_deadline()]
         if self._waiting:
-            candidates.append(self._waiting[0].deadline)
+            candidates.append(self._waiting_until)
         if self._in_flight:
             candidates.append(self._first_in_flight()[1].deadline)
         return min((each for each in candidates if each is not None), default=None)
@@ -325,8 +336,8 @@ class Session:
     def tick(self, now: int) -> list[Event]:
         """What the time brings."""
         events: list[Event] = []
-        while self._waiting and self._waiting[0].deadline <= now:
-            events.append(NotSent(self._waiting.popleft().key, Reason.NO_ROOM))
+        if self._waiting and self._waiting_until <= now:
+            events += self._drop_overdue(now)
         while self._in_flight and self._first_in_flight()[1].deadline <= now:
             events.append(self._give_up(self._first_in_flight()[0]))
         if self._state_deadline is not None and self._state_deadline <= now:
@@ -486,6 +497,12 @@ class Session:
         dropped = [NotSent(each.key, reason) for each in self._waiting]
         self._waiting.clear()
         return dropped
+
+    def _drop_overdue(self, now: int) -> Iterable[Event]:
+        overdue = [NotSent(each.key, Reason.NO_ROOM) for each in self._waiting if each.deadline <= now]
+        self._waiting = deque(each for each in self._waiting if each.deadline > now)
+        self._waiting_until = min((each.deadline for each in self._waiting), default=0)
+        return overdue
 
     def _unbind_when_done(self, now: int) -> list[Event]:
         """Take the last step of unbinding as soon as nothing is in hand."""
