@@ -34,6 +34,7 @@ from aiohttp.connector import Connection
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Reach
 from yarl import URL
 
+from heliograph.clock import monotonic
 from heliograph.domain.delivery import Fault
 from heliograph.domain.instant import MILLISECOND, SECOND, duration_text
 
@@ -131,12 +132,17 @@ class HttpAnswer:
 
 
 class OutgoingFailure(Exception):
-    """No answer. `detail` says why in a sentence that tells a tenant nothing about this side's network."""
+    """No answer. `detail` says why in a sentence that tells a tenant nothing about this side's network.
 
-    def __init__(self, fault: Fault, detail: str) -> None:
+    `sent` says that bytes of the request may have left; when it is False, none has. A request without a body is not
+    watched, and taken as sent once there was an address to dial.
+    """
+
+    def __init__(self, fault: Fault, detail: str, *, sent: bool = False) -> None:
         super().__init__(detail)
         self.fault = fault
         self.detail = detail
+        self.sent = sent
 
 
 def system_addresses(host: str) -> Sequence[str]:
@@ -192,6 +198,8 @@ class OutgoingHttp:
         headers: Mapping[str, str],
         body: bytes | None = None,
         timeout: int,  # noqa: ASYNC109 - `asyncio.timeout` around it would lose an answer of which the body drips
+        largest: int | None = None,
+        until: int | None = None,
     ) -> HttpAnswer:
         """Make one request and return the answer, whatever its status.
 
@@ -199,24 +207,29 @@ class OutgoingHttp:
         Once the status is known there is an answer: a body that is too large, still dripping at the time-out, or
         ended early is cut, for whether a webhook was taken hangs on the status alone.
 
+        `largest` replaces `OutgoingOptions.largest_answer`. `until` is a moment of `clock.monotonic`, judged when the
+        connection stands: from then on a request with a body does not leave any more, and fails unsent.
+
         Raises `OutgoingFailure`; `ValueError` when a header holds a line break; `RuntimeError` when not started.
         """
         session = self._session
         if session is None:
             raise RuntimeError("OutgoingHttp is not started")
         target = read_url(url)
+        gate = _Gate(until, passed=body is None)
         deadline = asyncio.get_running_loop().time() + timeout / SECOND
         try:
             async with asyncio.timeout_at(deadline):
-                response = await _send(session, method, target, headers, body)
+                response = await _send(session, method, target, headers, body, gate)
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
             # Nobody cancelled us: the look-up that we waited for ended with the session.
-            raise _stopped() from None
+            raise _stopped(gate) from None
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise (_failure(error, target, timeout) if session is self._session else _stopped()) from error
-        return await self._read(response, deadline)
+            ours = session is not self._session
+            raise (_stopped(gate) if ours else _failure(error, target, timeout, gate)) from error
+        return await self._read(response, deadline, self._options.largest_answer if largest is None else largest)
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -237,9 +250,9 @@ class OutgoingHttp:
             timeout=aiohttp.ClientTimeout(connect=self._options.connect / SECOND),
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> HttpAnswer:
+    @staticmethod
+    async def _read(response: aiohttp.ClientResponse, deadline: float, largest: int) -> HttpAnswer:
         body = bytearray()
-        largest = self._options.largest_answer
         whole = False
         try:
             async with asyncio.timeout_at(deadline):
@@ -257,13 +270,18 @@ class OutgoingHttp:
 
 
 async def _send(
-    session: aiohttp.ClientSession, method: str, target: URL, headers: Mapping[str, str], body: bytes | None
+    session: aiohttp.ClientSession,
+    method: str,
+    target: URL,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    gate: "_Gate",
 ) -> aiohttp.ClientResponse:
     """Send it once; begin again when a kept connection proved dead before a byte of the request was written."""
     tries = 0
     while True:
         tries += 1
-        payload = None if body is None else _Body(body)
+        payload = None if body is None else _Body(body, gate)
         try:
             return await session.request(method, target, data=payload, headers=headers, allow_redirects=False)
         except aiohttp.ClientOSError:
@@ -310,8 +328,8 @@ def _refusal(detail: str) -> OutgoingFailure:
     return OutgoingFailure(Fault.REFUSED_ADDRESS, detail)
 
 
-def _stopped() -> OutgoingFailure:
-    return OutgoingFailure(Fault.OTHER, "The request was given up because the service stopped.")
+def _stopped(gate: "_Gate") -> OutgoingFailure:
+    return OutgoingFailure(Fault.OTHER, "The request was given up because the service stopped.", sent=gate.passed)
 
 
 def _is_cancelled() -> bool:
@@ -319,16 +337,18 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _failure(error: Exception, target: URL, timeout: int) -> OutgoingFailure:
+def _failure(error: Exception, target: URL, timeout: int, gate: "_Gate") -> OutgoingFailure:
     """What a caller is told of `error`."""
+    if gate.shut:
+        return OutgoingFailure(Fault.OTHER, "The connection came about too late to send anything over it.")
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return OutgoingFailure(Fault.OTHER, f"No answer within {duration_text(timeout)}.")
+        return OutgoingFailure(Fault.OTHER, f"No answer within {duration_text(timeout)}.", sent=gate.passed)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
         fault, detail = _CERTIFICATE_FAULTS.get(code, _BAD_CERTIFICATE)
     else:
         fault, detail = next((fault, detail) for kind, fault, detail in _FAULTS if isinstance(error, kind))
-    return OutgoingFailure(fault, detail.format(host=target.raw_host))
+    return OutgoingFailure(fault, detail.format(host=target.raw_host), sent=gate.passed)
 
 
 def _drop(connection: Connection | None) -> None:
@@ -337,15 +357,37 @@ def _drop(connection: Connection | None) -> None:
         connection.transport.abort()
 
 
+class _Gate:
+    """What the bytes of a request pass as they leave, at whichever try; shut from a moment of `clock.monotonic`."""
+
+    def __init__(self, until: int | None, *, passed: bool) -> None:
+        self._until = until
+        self.passed = passed
+        self.shut = False
+
+    def enter(self) -> None:
+        """Bytes are about to leave. Raises `ClientConnectionError` when they may not."""
+        self.shut = self._until is not None and monotonic() >= self._until
+        if self.shut:
+            raise aiohttp.ClientConnectionError("too late")
+        self.passed = True
+
+
 class _Body(aiohttp.BytesPayload):
     """Knows when nothing of its request was written. Head and body are one write, so it is all or nothing."""
 
     unsent = False
 
+    def __init__(self, value: bytes, gate: _Gate) -> None:
+        super().__init__(value)
+        self._gate = gate
+
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Write head and body."""
         transport = writer.transport
         self.unsent = transport is None or transport.is_closing()
+        if not self.unsent:
+            self._gate.enter()
         await super().write_with_length(writer, content_length)
 
 
