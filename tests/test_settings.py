@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from heliograph import settings as settings_module
+from heliograph.carrier_settings import KINDS
 from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+from heliograph.route_settings import RouteSection
 from heliograph.setting_kinds import KIB, MIB
 from heliograph.settings import (
     BadSettings,
@@ -62,7 +64,7 @@ def test_nothing_given_means_the_defaults() -> None:
         http=Http(host="127.0.0.1", port=8400, max_body_bytes=262_144),
         schedule=Schedule(min_lead=5 * MINUTE, max_lead=5 * DAY, cancel_cutoff=60 * SECOND, max_pending=1_000_000),
         dispatch=Dispatch(
-            window=64,
+            window=256,
             lease=30 * SECOND,
             poll_interval=200 * MILLISECOND,
             validity=HOUR,
@@ -105,6 +107,10 @@ LIMITS: list[tuple[str, dict[object, object], list[object]]] = [
     ("http.host", {"::": "::", "a.example": "a.example"}, ["", "two words", 127]),
     ("http.port", {0: 0, 65_535: 65_535}, [-1, 65_536]),
     ("http.max_body_bytes", {KIB: KIB, 64 * MIB: 64 * MIB}, [KIB - 1, 64 * MIB + 1]),
+    ("http.public_url", {"": None, "https://me/": "https://me"}, ["me"]),
+    ("pacing.enabled", {"on": "on", "off": "off"}, [True, "yes"]),
+    ("pacing.long_code", {0: 0, "75/m": 800 * MILLISECOND}, [-1]),
+    ("pacing.queue", {1: SECOND}, ["999ms"]),
     ("schedule.min_lead", {0: 0}, [-1]),
     ("schedule.max_lead", {"366d": 366 * DAY}, [366 * 86_400 + 1]),
     ("schedule.cancel_cutoff", {0: 0}, [-0.001]),
@@ -565,7 +571,9 @@ def test_the_page_in_docs_is_the_one_the_code_makes() -> None:
 
 
 def test_the_page_has_a_row_for_every_setting() -> None:
-    assert len(re.findall(r"^\| `\w+` \| `", reference(), re.MULTILINE)) == len(describe(Settings()))
+    of_lists = sum(len(each.settings()) for each in (*KINDS.values(), RouteSection))
+    rows = re.findall(r"^\| `\w+` \| (?:`|required \|)", reference(), re.MULTILINE)
+    assert len(rows) == len(describe(Settings())) + of_lists
 
 
 def test_the_example_on_the_page_can_be_loaded(tmp_path: Path) -> None:

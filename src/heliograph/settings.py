@@ -5,7 +5,10 @@
     defaults < TOML file < environment < command line
 
 It reports every problem at once, with the value got and the value wanted. No other module reads the environment.
-Durations are held in microseconds, sizes in bytes.
+Durations are held in microseconds, sizes in bytes, rates as the microseconds that each takes.
+
+Most settings stand in sections that are always there. Carriers are as many as the file declares, each a section of its
+own (`carrier_settings`), and routes are a list (`route_settings`).
 
 `reference` renders the docs page from the same classes: `python -m heliograph.settings > docs/settings.md`.
 """
@@ -14,38 +17,61 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
+from heliograph.carrier_settings import (
+    KINDS,
+    SANDBOX,
+    CarrierSettings,
+    Declared,
+    SmppSettings,
+    UpstreamSettings,
+    read_declared,
+)
 from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+from heliograph.domain.routes import Route, RoutingTable, in_order
+from heliograph.route_settings import RouteSection, read_routes
 from heliograph.setting_kinds import (
     KIB,
     MIB,
-    Kind,
     Network,
-    Unfit,
     choice,
     database_url,
     duration,
     flag,
+    http_url,
     networks,
+    optional,
     quoted,
+    rate,
     size,
     text,
     whole,
+)
+from heliograph.setting_sections import (
+    PREFIX,
+    Given,
+    Reading,
+    Rule,
+    Section,
+    known,
+    nearest,
+    setting,
+    variable,
 )
 
 RepeatPolicy = Literal["never_twice", "rather_twice"]
 OptOutScope = Literal["profile", "account"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
-T = TypeVar("T")
+PacingChoice = Literal["auto", "on", "off"]
 
-_PREFIX = "HELIOGRAPH_"
 _CONFIG = "HELIOGRAPH_CONFIG"
+_OF_CARRIERS = variable("carriers.")
 # Kubernetes ("Service: Discovering services") sets variables of our shape for a service that is called `heliograph`:
 # HELIOGRAPH_SERVICE_HOST, HELIOGRAPH_PORT=tcp://10.0.0.1:8400, HELIOGRAPH_PORT_8400_TCP_ADDR.
 _PLATFORM_NAME = re.compile(r"HELIOGRAPH_(?:\w+_)?(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)\w*)")
@@ -58,49 +84,6 @@ class BadSettings(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("the settings cannot be used:" + "".join(f"\n  - {problem}" for problem in problems))
         self.problems = problems
-
-
-class Setting(NamedTuple):
-    """What is known of a setting besides its value."""
-
-    kind: Kind[Any]
-    default: object
-    meaning: str
-
-
-def setting(default: T, kind: Kind[T], meaning: str) -> T:
-    """Declare a field of a section."""
-    return field(default=default, metadata={"setting": Setting(kind, default, meaning)})
-
-
-class Rule(NamedTuple):
-    """One setting of a section must be "more than" or "at least" another."""
-
-    name: str
-    wanted: Literal["more than", "at least"]
-    other: str
-
-    def holds(self, value: int, other: int) -> bool:
-        return value > other or (self.wanted == "at least" and value == other)
-
-
-class Section:
-    """A group of settings. Its repr shows no secret."""
-
-    __slots__ = ()
-    rules: ClassVar[tuple[Rule, ...]] = ()
-
-    @classmethod
-    def settings(cls) -> dict[str, Setting]:
-        """The settings of this section by name, in the order of the class."""
-        return {each.name: each.metadata["setting"] for each in fields(cls)}  # type: ignore[arg-type]  # a dataclass
-
-    def shown(self) -> dict[str, object]:
-        """The values by name, as people may see them: secrets masked, durations as text."""
-        return {name: each.kind.show(getattr(self, name)) for name, each in self.settings().items()}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -119,6 +102,9 @@ class Http(Section):
     host: str = setting("127.0.0.1", text("a host name or an address", r"\S+"), "Address to listen on.")
     port: int = setting(8400, whole(0, 65_535), "Port to listen on; 0 takes any free one.")
     max_body_bytes: int = setting(256 * KIB, size(KIB, 64 * MIB), "Largest request body taken.")
+    public_url: str | None = setting(
+        None, optional(http_url()), "How others reach this service; carriers are given it for their webhooks."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -140,8 +126,11 @@ class Dispatch(Section):
 
     rules = (Rule("retry_max", "at least", "retry_base"),)
 
-    window: int = setting(64, whole(1, 10_000), "Messages one worker claims at once.")
-    lease: int = setting(30 * SECOND, duration(SECOND), "How long a claim holds before another worker may judge it.")
+    window: int = setting(256, whole(1, 10_000), "Messages that a process has in hand for one carrier, at most.")
+    # A doubt that a receipt settles looks for rivals that were claimed within this (store/doubts.py, LONGEST_LEASE).
+    lease: int = setting(
+        30 * SECOND, duration(SECOND, 10 * MINUTE), "How long a claim holds before another worker may judge it."
+    )
     poll_interval: int = setting(
         200 * MILLISECOND,
         duration(10 * MILLISECOND, 10 * SECOND),
@@ -159,6 +148,25 @@ class Dispatch(Section):
     retry_base: int = setting(SECOND, duration(MICROSECOND), "Wait after a first temporary refusal; it then doubles.")
     retry_max: int = setting(MINUTE, duration(MICROSECOND), "Longest wait after a temporary refusal.")
     drain_timeout: int = setting(10 * SECOND, duration(), "How long stopping waits for submits in flight.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Pacing(Section):
+    """How fast messages leave, in parts a second. The defaults are the provider's."""
+
+    enabled: PacingChoice = setting(
+        "auto", choice(get_args(PacingChoice)), "`auto` is off in the sandbox, on elsewhere."
+    )
+    # Contract 8.1.
+    long_code: int = setting(10 * SECOND, rate(), "Of a long code.")
+    toll_free: int = setting(50 * MILLISECOND, rate(), "Of a toll-free number.")
+    short_code: int = setting(MILLISECOND, rate(), "Of a short code.")
+    alphanumeric: int = setting(10 * SECOND, rate(), "Of an alphanumeric sender.")
+    # Contract 8.2: class T, of a campaign that nobody has vetted.
+    campaign: int = setting(800 * MILLISECOND, rate(), "Of a long code that belongs to a campaign.")
+    account: int = setting(20 * MILLISECOND, rate(), "Of the SMS of an organisation.")
+    account_mms: int = setting(66_667, rate(), "Of the MMS of an organisation.")
+    queue: int = setting(4 * HOUR, duration(SECOND), "How long a queue may get; its limit in parts is rate times this.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -194,8 +202,8 @@ class Webhooks(Section):
     tries: int = setting(3, whole(1, 100), "Attempts at each URL before the next URL is tried.")
     retry_base: int = setting(SECOND, duration(MICROSECOND), "Wait after a first failed attempt; it then doubles.")
     retry_max: int = setting(HOUR, duration(MICROSECOND), "Longest wait between two attempts.")
-    window: int = setting(128, whole(1, 10_000), "Attempts that one process makes at the same time.")
-    endpoint_window: int = setting(32, whole(1, 10_000), "How many of them go to one URL.")
+    window: int = setting(256, whole(1, 10_000), "Attempts that one process makes at the same time.")
+    endpoint_window: int = setting(64, whole(1, 10_000), "How many of them go to one URL.")
     lease: int = setting(30 * SECOND, duration(SECOND), "How long a claim holds before another process may try.")
     poll_interval: int = setting(
         200 * MILLISECOND,
@@ -264,6 +272,7 @@ class Settings:
     http: Http = field(default_factory=Http)
     schedule: Schedule = field(default_factory=Schedule)
     dispatch: Dispatch = field(default_factory=Dispatch)
+    pacing: Pacing = field(default_factory=Pacing)
     sandbox: Sandbox = field(default_factory=Sandbox)
     webhooks: Webhooks = field(default_factory=Webhooks)
     outgoing: Outgoing = field(default_factory=Outgoing)
@@ -271,25 +280,36 @@ class Settings:
     numbers: Numbers = field(default_factory=Numbers)
     log: Log = field(default_factory=Log)
     retention: Retention = field(default_factory=Retention)
+    carriers: Mapping[str, CarrierSettings] = field(default_factory=lambda: MappingProxyType({}))
+    """By name, in the order of the file; the simulated one is not among them."""
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def paced(self) -> bool:
+        """Whether messages wait for the slots of their senders."""
+        return self.pacing.enabled == "on" or (self.pacing.enabled == "auto" and not self.sandbox.enabled)
+
+    def unconfirmed_after(self, carrier: str) -> int:
+        """How long a receipt of this carrier is awaited, in microseconds: that of `dispatch` where it has none."""
+        own = self.carriers[carrier].unconfirmed_after if carrier in self.carriers else None
+        return self.dispatch.unconfirmed_after if own is None else own
+
+    def callback_url(self, upstream: UpstreamSettings) -> str | None:
+        """Where this upstream reaches us for its webhooks."""
+        return self.http.public_url if upstream.callback_url is None else upstream.callback_url
+
+    def routing(self) -> RoutingTable:
+        """The routes as they are set; where none are, the sandbox takes all, or else the carriers in their order."""
+        sending = [name for name, each in self.carriers.items() if each.sends]
+        mms = {SANDBOX, *(name for name, each in self.carriers.items() if each.carries_mms)}
+        return RoutingTable(self.routes or in_order([SANDBOX] if self.sandbox.enabled else sending), mms)
 
 
-_SECTIONS: dict[str, type[Section]] = {each.name: type(getattr(Settings(), each.name)) for each in fields(Settings)}
-_SETTINGS = {f"{section}.{name}": each for section, kind in _SECTIONS.items() for name, each in kind.settings().items()}
-
-
-def _variable(name: str) -> str:
-    return _PREFIX + name.upper().replace(".", "__")
-
-
-_VARIABLES = {_variable(name): name for name in _SETTINGS}
-
-
-class _Given(NamedTuple):
-    """A value some source gives to a setting."""
-
-    name: str
-    raw: object
-    source: str
+_SECTIONS: dict[str, type[Section]] = {
+    each.name: type(getattr(Settings(), each.name))
+    for each in fields(Settings)
+    if each.name not in {"carriers", "routes"}
+}
 
 
 def load(
@@ -305,34 +325,43 @@ def load(
     """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
+    path = toml_path or environ.get(_CONFIG)
+    document = _document(Path(path), problems) if path else {}
+    routes = document.pop("routes", [])
+    declared = read_declared(document.pop("carriers", {}), str(path), problems)
+    sections = _SECTIONS | {each.section: each.kind for each in declared if each.kind}
     given = [
-        *_from_file(toml_path or environ.get(_CONFIG), problems),
-        *_from_environment(environ, problems),
-        *(_Given(name, raw, "command line") for name, raw in overrides.items()),
+        *_from_file(document, str(path), problems),
+        *(value for each in declared for value in each.given),
+        *_from_environment(environ, sections, declared, problems),
+        *(Given(name, raw, "command line") for name, raw in overrides.items()),
     ]
-    values = _read(given, problems)
+    reading = Reading(sections, given, problems)
+    _judge_callbacks(reading, declared)
+    carriers, unusable = _for_routes(reading, declared)
+    made = read_routes(routes, str(path), carriers, unusable, problems)
     if problems:
         raise BadSettings(problems)
-    sections: dict[str, Any] = {section: kind(**values[section]) for section, kind in _SECTIONS.items()}
-    return Settings(**sections)
+    flat: dict[str, Any] = {section: kind(**reading.values(section)) for section, kind in _SECTIONS.items()}
+    own = {each.name: each.kind(**reading.values(each.section)) for each in declared if each.kind}
+    return Settings(**flat, carriers=MappingProxyType(own), routes=made)
 
 
 def clean_environment() -> dict[str, str]:
     """The environment without our own variables, for a process that is to be given its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
-def _from_file(path: Path | str | None, problems: list[str]) -> Iterator[_Given]:
-    if not path:
-        return
-    for section, table in _document(Path(path), problems).items():
+def _from_file(document: Mapping[str, object], source: str, problems: list[str]) -> Iterator[Given]:
+    for section, table in document.items():
         if section not in _SECTIONS:
-            problems.append(f"{section} ({path}): no such section{_nearest(section, [*_SECTIONS, *_SETTINGS])}")
+            near = nearest(section, [*_SECTIONS, "carriers", "routes", *known(_SECTIONS)])
+            problems.append(f"{section} ({source}): no such section{near}")
         elif not isinstance(table, dict):
             # The value is not shown: `database = "postgresql://..."` holds a password.
-            problems.append(f"{section} ({path}): got a single value, wanted the table [{section}]")
+            problems.append(f"{section} ({source}): got a single value, wanted the table [{section}]")
         else:
-            yield from (_Given(f"{section}.{name}", raw, str(path)) for name, raw in table.items())
+            yield from (Given(f"{section}.{name}", raw, source) for name, raw in table.items())
 
 
 def _document(path: Path, problems: list[str]) -> dict[str, object]:
@@ -354,12 +383,18 @@ def _line(content: bytes) -> int:
     return content.count(b"\n") + 1
 
 
-def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Iterator[_Given]:
-    for variable, raw in sorted(environ.items()):
-        if variable in _VARIABLES:
-            yield _Given(_VARIABLES[variable], raw, variable)
-        elif variable.startswith(_PREFIX) and variable != _CONFIG and not _of_platform(variable, raw):
-            problems.append(f"{variable}: no such setting{_nearest(variable, [*_VARIABLES, _CONFIG])}")
+def _from_environment(
+    environ: Mapping[str, str], sections: Mapping[str, type[Section]], declared: Iterable[Declared], problems: list[str]
+) -> Iterator[Given]:
+    names = {variable(name): name for name in known(sections)}
+    # Of a carrier without a kind no setting is known, and the kind is what there is to put right.
+    passed = tuple(each.variables for each in declared if each.kind is None)
+    for each, raw in sorted(environ.items()):
+        if each in names:
+            yield Given(names[each], raw, each)
+        elif each.startswith(PREFIX) and each != _CONFIG and not (each.startswith(passed) or _of_platform(each, raw)):
+            where = "; a carrier is declared in the file" if each.startswith(_OF_CARRIERS) else ""
+            problems.append(f"{each}: no such setting{nearest(each, [*names, _CONFIG])}{where}")
 
 
 def _of_platform(variable: str, value: str) -> bool:
@@ -369,50 +404,50 @@ def _of_platform(variable: str, value: str) -> bool:
     return about_port or _PLATFORM_NAME.fullmatch(variable) is not None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    return "".join(f"; did you mean {near}?" for near in get_close_matches(name, list(known), 1))
-
-
-def _read(given: Iterable[_Given], problems: list[str]) -> dict[str, dict[str, Any]]:
-    """All values by section and name, the defaults where nothing is given."""
-    values = {section: _defaults(kind) for section, kind in _SECTIONS.items()}
-    refused = set()
-    for name, raw, source in given:
-        if name not in _SETTINGS:
-            problems.append(f"{name} ({source}): no such setting{_nearest(name, _SETTINGS)}")
+def _judge_callbacks(reading: Reading, declared: Iterable[Declared]) -> None:
+    """An upstream that is told where to send webhooks must have the key that they are verified with."""
+    for each in declared:
+        own, key = f"{each.section}.callback_url", f"{each.section}.public_key"
+        if each.kind is not UpstreamSettings or not reading.sound(own, key, "http.public_url"):
             continue
-        kind = _SETTINGS[name].kind
-        section, _, field_name = name.partition(".")
-        try:
-            values[section][field_name] = kind.read(raw)
-        except Unfit:
-            refused.add(name)
-            problems.append(f"{name} ({source}): got {kind.got(raw)}, wanted {kind.wanted}")
-    problems.extend(_broken_rules(values, refused))
-    return values
+        name = "http.public_url" if reading.value(own) is None else own
+        if reading.value(name) is not None and not reading.value(key):
+            wanted = UpstreamSettings.settings()["public_key"].kind.wanted
+            reading.refuse(key, f"missing, wanted {wanted}, to verify what comes to {name}")
 
 
-def _defaults(section: type[Section]) -> dict[str, Any]:
-    return {name: each.default for name, each in section.settings().items()}
+def _for_routes(reading: Reading, declared: Iterable[Declared]) -> tuple[list[str], dict[str, str]]:
+    """The carriers that routes may name, and those that they may not, with the reason.
 
-
-def _broken_rules(values: Mapping[str, Mapping[str, Any]], refused: Container[str]) -> Iterator[str]:
-    for section, rule in ((section, rule) for section, kind in _SECTIONS.items() for rule in kind.rules):
-        name, other = f"{section}.{rule.name}", f"{section}.{rule.other}"
-        value, limit = values[section][rule.name], values[section][rule.other]
-        # Of a refused value nothing is known, so nothing is said of the pair.
-        if name not in refused and other not in refused and not rule.holds(value, limit):
-            show = _SETTINGS[name].kind.show
-            yield f"{name}: got {quoted(show(value))}, wanted {rule.wanted} {other}, which is {quoted(show(limit))}"
+    One that could not be read may be named: what is wrong with it is said already.
+    """
+    unusable = {
+        each.name: "which only receives"
+        for each in declared
+        if each.kind is SmppSettings and reading.value(f"{each.section}.mode") == "receiver"
+    }
+    if reading.sound("sandbox.enabled") and not reading.value("sandbox.enabled"):
+        unusable[SANDBOX] = "which is there with sandbox.enabled only"
+    names = [SANDBOX, *(each.name for each in declared)]
+    return [name for name in names if name not in unusable], unusable
 
 
 def describe(settings: Settings) -> dict[str, object]:
     """Every value by dotted name, as people may see it: secrets masked, durations and sizes as text."""
-    return {
-        f"{section}.{name}": value
-        for section in _SECTIONS
-        for name, value in getattr(settings, section).shown().items()
-    }
+    shown = {section: getattr(settings, section).shown() for section in _SECTIONS}
+    for name, carrier in settings.carriers.items():
+        shown[f"carriers.{name}"] = {"kind": carrier.kind, **carrier.shown()}
+    described = {f"{section}.{name}": value for section, values in shown.items() for name, value in values.items()}
+    return described | {f"routes.{route.name}": str(route) for route in settings.routes}
+
+
+def changed(settings: Settings) -> dict[str, object]:
+    """As `describe`, without what is as it is by default."""
+    usual = describe(Settings())
+    for name, carrier in settings.carriers.items():
+        of_kind = ((each, known) for each, known in carrier.settings().items() if not known.required)
+        usual |= {f"carriers.{name}.{each}": known.kind.show(known.default) for each, known in of_kind}
+    return {name: value for name, value in describe(settings).items() if name not in usual or value != usual[name]}
 
 
 _INTRODUCTION = """\
@@ -434,8 +469,11 @@ page is a problem too.
 
 - In the environment a setting is called `HELIOGRAPH_<SECTION>__<NAME>`, with two underscores between:
   `HELIOGRAPH_SCHEDULE__MIN_LEAD=90s`. Variables that Kubernetes sets for a service of this name are passed over.
+- Carriers and [routes](routing.md) are declared in the file. A setting of a carrier that is declared there can have its
+  value from the environment, as a password should: `HELIOGRAPH_CARRIERS__<CARRIER>__<NAME>`, with `_` for each `-`.
 - A duration is a number of seconds, or text with a unit: `us`, `ms`, `s`, `m`, `h`, `d`. Nothing is finer than a
   microsecond.
+- A rate is a number of parts a second, or text such as `75/m` or `100/h`; 0 is without bound.
 - A size is a number of bytes, or text with a unit: `B`, `KiB`, `MiB`, `GiB`.
 - A file that is not named from the root is looked for from the folder the service is started in.
 """
@@ -443,14 +481,19 @@ page is a problem too.
 
 def reference() -> str:
     """The page docs/settings.md."""
-    return _INTRODUCTION + "".join(_page_of(section, kind) for section, kind in _SECTIONS.items())
+    flat = (_page_of(section, str(kind.__doc__), kind) for section, kind in _SECTIONS.items())
+    carriers = (
+        _page_of(f"carriers: {name}", f'{kind.__doc__} A table `[carriers.NAME]` with `kind = "{name}"`.', kind)
+        for name, kind in KINDS.items()
+    )
+    return "".join([_INTRODUCTION, *flat, *carriers, _page_of("routes", str(RouteSection.__doc__), RouteSection)])
 
 
-def _page_of(section: str, kind: type[Section]) -> str:
-    lines = [f"\n## {section}\n", f"{kind.__doc__}\n", "| Name | Default | Values | Meaning |", "|---|---|---|---|"]
+def _page_of(title: str, duty: str, kind: type[Section]) -> str:
+    lines = [f"\n## {title}\n", f"{duty}\n", "| Name | Default | Values | Meaning |", "|---|---|---|---|"]
     for name, each in kind.settings().items():
-        default = quoted(each.kind.show(each.default))
-        lines.append(f"| `{name}` | `{default}` | {each.kind.wanted} | {each.meaning} |")
+        default = "required" if each.required else f"`{quoted(each.kind.show(each.default))}`"
+        lines.append(f"| `{name}` | {default} | {each.kind.wanted} | {each.meaning} |")
     lines.extend(f"\n`{rule.name}` must be {rule.wanted} `{rule.other}`." for rule in kind.rules)
     return "\n".join(lines) + "\n"
 
