@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from heliograph.domain.events import EventType, as_of
 from heliograph.domain.inbound import InboundMessage
-from heliograph.domain.instant import Instant, to_text
+from heliograph.domain.instant import SECOND, Instant, to_text
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.message import DeliveryError, Media, Message, MessageType
 from heliograph.domain.pricing import amount_text
@@ -180,7 +180,7 @@ def message_body(messages: Sequence[Message]) -> MessageBody:
         to=[to_body(each) for each in messages],
         text=first.text or "",
         subject=facts.subject if facts.subject is not None or first.type is MessageType.MMS else UNSET,
-        media=facts.media,
+        media=first.media,
         # Unset, they are empty texts here (Contract 3.7, captures) and null on the cancel page.
         webhook_url=facts.webhook_url or "",
         webhook_failover_url=facts.webhook_failover_url or "",
@@ -199,6 +199,7 @@ def message_body(messages: Sequence[Message]) -> MessageBody:
         cost_breakdown=breakdown,
         num_chars=facts.num_chars,
         smart_encoding_applied=facts.smart_encoding_applied,
+        wait_seconds=max(each.wait for each in messages) / SECOND,
         send_at=UNSET if first.send_at is None else to_text(first.send_at),
         group_message_id=UNSET if first.group_id is None else first.group_id,
     )

@@ -12,19 +12,41 @@ _LATE = 1_000
 """Milliseconds by which callers may have read the clock before they ask for an id: they wait for others in between."""
 
 
+_BLOCK = 4_096
+"""Bytes that are drawn at once: the system is asked for every hundredth id, not for each."""
+
+
+class _Bits:
+    """Bits of the system's source, drawn in blocks."""
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._used = 0
+
+    def draw(self, bits: int) -> int:
+        """An integer of so many bits. Nothing is given out twice."""
+        size = (bits + 7) // 8
+        if self._used + size > len(self._block):
+            self._block, self._used = secrets.token_bytes(_BLOCK), 0
+        taken = self._block[self._used : self._used + size]
+        self._used += size
+        return int.from_bytes(taken) >> (8 * size - bits)
+
+
 class _Ids:
     """Makes ids of which the later sorts after the earlier (RFC 9562, 6.2, method 2)."""
 
     def __init__(self) -> None:
         self._millisecond = -1
         self._random = 0
+        self._bits = _Bits()
 
     def new(self, now: Instant) -> str:
         """A new UUIDv7."""
         millisecond = self._not_before(now // MILLISECOND)
-        following = self._random + 1 + secrets.randbits(_STEP_BITS)
+        following = self._random + 1 + self._bits.draw(_STEP_BITS)
         if millisecond != self._millisecond or following >> RANDOM_BITS:
-            following = secrets.randbits(RANDOM_BITS - 1)
+            following = self._bits.draw(RANDOM_BITS - 1)
         self._millisecond, self._random = millisecond, following
         return uuid7(Instant(millisecond * MILLISECOND), following)
 

@@ -23,12 +23,7 @@ from heliograph.api.app import create_app
 from heliograph.api.auth import key_text, secret_hash
 from heliograph.api.context import ApiContext
 from heliograph.api.context import Sandbox as SandboxRoutes
-from heliograph.carriers.interface import Inbox
-from heliograph.carriers.sandbox import SandboxCarrier, SandboxOptions
-from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
-from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.dispatch.time_travel import TimeTravel
-from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.accounts import NumberPool, Organization, Profile, ProfileSettings, Sender
 from heliograph.domain.address import parse_sender
 from heliograph.domain.compose import Tables, check_url
@@ -37,12 +32,11 @@ from heliograph.domain.errors import Refusal
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.numbers import NumberDirectory, parse_overrides
-from heliograph.domain.outcome import RepeatPolicy
 from heliograph.domain.pricing import parse_rates
 from heliograph.domain.schedule import ScheduleRules
 from heliograph.domain.signing_keys import keys_at
 from heliograph.log import get_logger
-from heliograph.outgoing import OutgoingHttp, OutgoingOptions
+from heliograph.outgoing import OutgoingHttp
 from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
@@ -52,6 +46,7 @@ from heliograph.store.schema import SchemaState, migrate, require_usable, schema
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
 from heliograph.webhooks.signing import public_key
+from heliograph.wiring import Wiring, outgoing_options, wire
 
 logger = get_logger("server")
 
@@ -158,10 +153,18 @@ async def _serving(settings: Settings, store: Store, tables: Tables, listening: 
 def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence[Service], ApiContext]:
     """What sends, and what the API works with.
 
-    Outside the sandbox there is no carrier yet: messages are taken and kept, nothing is claimed, and what waits past
-    its validity expires. Handing them to simulated handsets would call delivered what nobody received.
+    Without a carrier messages are taken and kept, nothing is claimed, and what waits past its validity expires.
     """
-    policy = RepeatPolicy(settings.dispatch.repeat_policy)
+    http = OutgoingHttp(outgoing_options(settings))
+    webhooks = WebhookSender(store, http, _webhook_options(settings))
+    store.outbox.announced = webhooks.wake
+    try:
+        wiring = wire(settings, store, tables)
+    except ValueError as error:
+        raise CannotServe(f"A carrier cannot be used: {error}") from error
+    if not wiring.carriers:
+        logger.warning("no carrier is configured: messages are taken, and none is sent", action="no_carrier")
+    store.messages.released = wiring.wake
     context = ApiContext(
         store=store,
         tables=tables,
@@ -169,36 +172,22 @@ def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence
         validity=settings.dispatch.validity,
         retention=settings.retention.messages,
         max_body=settings.http.max_body_bytes,
+        released=wiring.wake,
+        sandbox=_sandbox_routes(store, wiring, webhooks),
+        planner=wiring.planner,
+        receivers=wiring.receivers,
     )
-    http = OutgoingHttp(_outgoing_options(settings))
-    webhooks = WebhookSender(store, http, _webhook_options(settings))
-    store.outbox.announced = webhooks.wake
-    if not settings.sandbox.enabled:
-        logger.warning("no carrier is configured: messages are taken, and none is sent", action="no_carrier")
-        return [http, webhooks, Upkeep(store, [], policy)], context
-    carrier = SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings))
-    receptionist = Receptionist(store, tables, _reception_options(settings))
-    dispatcher = Dispatcher(store, carrier, _dispatch_options(settings))
-    store.messages.released = dispatcher.wake
-    upkeep = Upkeep(store, [carrier], policy)
-    travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts, webhooks.settle])
-    routes = SandboxRoutes(travel.advance, carrier.send_from_handset)
-    services: Sequence[Service] = [http, webhooks, _Receiving(carrier, receptionist), dispatcher, upkeep]
-    return services, replace(context, released=dispatcher.wake, sandbox=routes)
+    return [http, webhooks, *wiring.services], context
 
 
-class _Receiving:
-    """The carrier as a service, with the inbox that it hands over to."""
-
-    def __init__(self, carrier: SandboxCarrier, inbox: Inbox) -> None:
-        self._carrier = carrier
-        self._inbox = inbox
-
-    async def start(self) -> None:
-        await self._carrier.start(self._inbox)
-
-    async def stop(self) -> None:
-        await self._carrier.stop()
+def _sandbox_routes(store: Store, wiring: Wiring, webhooks: WebhookSender) -> SandboxRoutes | None:
+    """The test clock settles only what is simulated: a real carrier goes by its own time."""
+    carrier = wiring.sandbox
+    if carrier is None:
+        return None
+    mine = [each.settle for each in wiring.dispatchers if each.carrier is carrier]
+    travel = TimeTravel(store, [wiring.upkeep.tidy, *mine, carrier.deliver_receipts, webhooks.settle])
+    return SandboxRoutes(travel.advance, carrier.send_from_handset)
 
 
 def http_config(app: ASGIApp) -> uvicorn.Config:
@@ -370,31 +359,6 @@ def schedule_rules(settings: Settings) -> ScheduleRules:
     return ScheduleRules(schedule.min_lead, schedule.max_lead, schedule.cancel_cutoff, schedule.max_pending)
 
 
-def _dispatch_options(settings: Settings) -> DispatchOptions:
-    dispatch = settings.dispatch
-    return DispatchOptions(
-        window=dispatch.window,
-        lease=dispatch.lease,
-        poll_interval=dispatch.poll_interval,
-        unconfirmed_after=dispatch.unconfirmed_after,
-        retry_base=dispatch.retry_base,
-        retry_max=dispatch.retry_max,
-        drain_timeout=dispatch.drain_timeout,
-        repeat_policy=RepeatPolicy(dispatch.repeat_policy),
-    )
-
-
-def _outgoing_options(settings: Settings) -> OutgoingOptions:
-    """In the sandbox receivers run on the same machine, so its own addresses may be reached."""
-    outgoing = settings.outgoing
-    return OutgoingOptions(
-        allow=outgoing.allow,
-        loopback=settings.sandbox.enabled,
-        connect=outgoing.connect_timeout,
-        largest_answer=outgoing.largest_answer,
-    )
-
-
 def _webhook_options(settings: Settings) -> WebhookOptions:
     webhooks = settings.webhooks
     return WebhookOptions(
@@ -405,22 +369,6 @@ def _webhook_options(settings: Settings) -> WebhookOptions:
         endpoint_window=webhooks.endpoint_window,
         lease=webhooks.lease,
         poll_interval=webhooks.poll_interval,
-    )
-
-
-def _reception_options(settings: Settings) -> ReceptionOptions:
-    opt_outs = settings.opt_outs
-    return ReceptionOptions(settings.dispatch.validity, opt_outs.cancel_pending, opt_outs.replies)
-
-
-def _sandbox_options(settings: Settings) -> SandboxOptions:
-    sandbox = settings.sandbox
-    return SandboxOptions(
-        receipt_delay=sandbox.receipt_delay,
-        slow_delay=sandbox.slow_delay,
-        answer_delay=sandbox.answer_delay,
-        repeatable=sandbox.repeat_safe,
-        record_file=Path(sandbox.record_file) if sandbox.record_file else None,
     )
 
 

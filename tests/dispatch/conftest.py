@@ -16,6 +16,7 @@ from heliograph.server import load_tables
 from heliograph.settings import Settings
 from heliograph.store.engine import open_engine
 from heliograph.store.store import Store
+from tests.builders import PLANNER
 
 OPTIONS = DispatchOptions(
     window=64,
@@ -64,7 +65,9 @@ def build(store: Store) -> Build:
 
     def make(*, repeatable: bool = False, policy: RepeatPolicy = RepeatPolicy.NEVER_TWICE, **options: int) -> House:
         carrier = SandboxCarrier(store.sandbox, store.clock, replace(SANDBOX, repeatable=repeatable))
-        carrier.inbox = Receptionist(store, TABLES, ReceptionOptions(HOUR, cancel_pending=True, replies=True))
+        carrier.inbox = Receptionist(
+            store, TABLES, ReceptionOptions(HOUR, HOUR, cancel_pending=True, replies=True), PLANNER
+        )
         dispatcher = Dispatcher(store, carrier, replace(OPTIONS, repeat_policy=policy, **options))
         upkeep = Upkeep(store, [carrier], policy)
         travel = TimeTravel(store, [upkeep.tidy, dispatcher.settle, carrier.deliver_receipts])

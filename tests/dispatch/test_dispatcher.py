@@ -9,8 +9,8 @@ from heliograph.domain.instant import HOUR, MINUTE, SECOND
 from heliograph.domain.lifecycle import Change, Status, born, replay
 from heliograph.domain.message import Message
 from heliograph.domain.outcome import RepeatPolicy
-from heliograph.store.claims import Outcome
 from heliograph.store.engine import StoreUnavailable
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from tests.builders import accepted, status_of
 from tests.dispatch.conftest import Build, House

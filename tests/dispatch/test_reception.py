@@ -22,14 +22,14 @@ from heliograph.store.consent import OptOutFilter
 from heliograph.store.engine import open_engine
 from heliograph.store.messages import Accepted
 from heliograph.store.store import Store
-from tests.builders import accept, accepted, make_account, make_message, new_id, status_of
+from tests.builders import PLANNER, accept, accepted, make_account, make_message, new_id, status_of
 from tests.dispatch.conftest import TABLES, Build, House
 
 NUMBER = "+18445550001"
 SHORT_CODE = "12345"
 PERSON = "+18665550001"
 SOMEBODY_ELSE = "+18665550002"
-USUAL = ReceptionOptions(HOUR, cancel_pending=True, replies=True)
+USUAL = ReceptionOptions(HOUR, HOUR, cancel_pending=True, replies=True)
 
 STOPS = [
     "STOP",
@@ -82,7 +82,7 @@ async def with_number(store: Store, number: str = NUMBER, name: str = "Acme", **
 
 def desk(store: Store, **options: bool) -> Receptionist:
     """A receptionist with some options changed."""
-    return Receptionist(store, TABLES, replace(USUAL, **options))
+    return Receptionist(store, TABLES, replace(USUAL, **options), PLANNER)
 
 
 async def write(

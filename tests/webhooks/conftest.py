@@ -19,11 +19,11 @@ from heliograph.domain.message import Facts, Message
 from heliograph.domain.receipt import Receipt
 from heliograph.domain.text import Encoding
 from heliograph.outgoing import OutgoingHttp, OutgoingOptions
-from heliograph.store.claims import Outcome
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
 from heliograph.store.engine import open_engine
 from heliograph.store.lanes import EndpointState
 from heliograph.store.messages import Accepted
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from heliograph.store.tables import message_events
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
@@ -116,7 +116,7 @@ class Desk:
         now = self.store.clock.now()
         for each in claimed:
             deadline = Instant(now + HOUR)
-            took = Outcome(each.id, token, Change.ACCEPT, now, carrier_message_id=f"c-{each.id}", deadline_at=deadline)
+            took = Outcome(each.id, token, Change.ACCEPT, now, ids=(f"c-{each.id}",), deadline_at=deadline)
             assert await self.store.record(took)
 
     async def receipt(self, message: Message, change: Change) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from heliograph.api import autoresponses, messages, opt_outs, profiles, sandbox, webhook_deliveries
+from heliograph.api import autoresponses, carrier_webhooks, messages, opt_outs, profiles, sandbox, webhook_deliveries
 from heliograph.api.body import TooLarge
 from heliograph.api.context import ApiContext
 from heliograph.api.problems import DO_NOT_RETRY, problem
@@ -80,6 +80,8 @@ def create_app(context: ApiContext) -> ASGIApp:
     resources = {path: _Resource(context, methods) for path, methods in served.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes.append(Route("/healthz", _healthy))
+    if context.receivers:
+        routes.append(carrier_webhooks.create_route(context.receivers))
     return _ByPath(resources, Router(routes, redirect_slashes=False, default=_unknown_route))
 
 

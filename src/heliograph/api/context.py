@@ -1,15 +1,17 @@
 """What every endpoint works with."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from heliograph.api.auth import Caller, authenticate
+from heliograph.carriers.webhooks import Receiver
 from heliograph.domain.compose import Tables
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.handset import HandsetSend
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import Instant
+from heliograph.domain.planning import Planner
 from heliograph.domain.schedule import ScheduleRules
 from heliograph.store.store import Store
 
@@ -46,6 +48,10 @@ class ApiContext:
     released: Callable[[], None] = lambda: None
     """Told when a message was taken that is due at once."""
     sandbox: Sandbox | None = None
+    planner: Planner = field(default_factory=Planner)
+    """Who is to be given a message, and at which rates."""
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    """The carriers that report over HTTP."""
 
     async def as_caller(self, authorization: str | None, attempt: Callable[[Caller, int], Awaitable[Answer]]) -> Answer:
         """Recognise the caller and make the attempt, again when the accounts changed under it.

@@ -23,13 +23,13 @@ from heliograph.bodies import InboundBody, MessageBody, inbound_body, message_bo
 from heliograph.domain import routing
 from heliograph.domain.accounts import Profile, Sender
 from heliograph.domain.address import AddressKind
-from heliograph.domain.compose import Draft, Form, compose, draft
+from heliograph.domain.compose import Draft, Form, compose, draft, without_media
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import MessageId, OrganizationId, canonical_uuid
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import Instant, duration_text, to_text
 from heliograph.domain.lifecycle import FINAL, Status
-from heliograph.domain.message import Message
+from heliograph.domain.message import Message, MessageType
 from heliograph.domain.outcome import opted_out_detail
 from heliograph.domain.schedule import ScheduleRules, check_send_at
 from heliograph.store.accounts import AccountLookup
@@ -43,8 +43,8 @@ async def send(context: ApiContext, request: Request, form: Form) -> Response:
         wanted = draft(to_command(form, await body.read()))
         rules = caller.organization.overrides.over(context.rules)
         messages = await _compose(context, caller, wanted, rules)
-        await _accept(context, Acceptance(messages, epoch, rules.max_pending))
-        return messages
+        paces = context.planner.paces(messages[0]) if context.planner.paced else ()
+        return await _accept(context, Acceptance(messages, epoch, rules.max_pending, paces))
 
     body = JsonBody(request, SEND_DECODER, context.max_body)
     messages = await context.as_caller(request.headers.get("authorization"), attempt)
@@ -128,11 +128,22 @@ async def _compose(context: ApiContext, caller: Caller, wanted: Draft, rules: Sc
         check_send_at(wanted.send_at, now, rules)
     sender, profile = await _origin(context.store.accounts, caller.organization_id, wanted)
     ids = [randomness.new_id(now) for _ in wanted.recipients]
-    return compose(wanted, sender, profile, context.tables, now, context.validity, sorted(ids))
+    wanted = _as_carried(context, wanted, sender, profile)
+    messages = compose(wanted, sender, profile, context.tables, now, context.validity, sorted(ids))
+    return [context.planner.planned(each) for each in messages]
 
 
-async def _accept(context: ApiContext, acceptance: Acceptance) -> None:
-    answer = await context.store.accept(acceptance)
+def _as_carried(context: ApiContext, wanted: Draft, sender: Sender, profile: Profile) -> Draft:
+    """An MMS that no carrier could take goes as an SMS where its profile wants that, and is refused elsewhere."""
+    if wanted.type is not MessageType.MMS:
+        return wanted
+    carries = (context.planner.carries_mms(sender.address, each.text, profile.id) for each in wanted.recipients)
+    return wanted if all(carries) else without_media(wanted, profile)
+
+
+async def _accept(context: ApiContext, acceptance: Acceptance) -> Sequence[Message]:
+    given = await context.store.accept(acceptance)
+    answer = given.outcome
     if answer is Accepted.STALE:
         raise StaleAccounts
     if answer is Accepted.FULL:
@@ -142,8 +153,11 @@ async def _accept(context: ApiContext, acceptance: Acceptance) -> None:
         unwanted = await context.store.messages.unwanted(acceptance.messages)
         who = " and ".join(unwanted) or "the recipient"
         raise Refusal(Code.OPTED_OUT, opted_out_detail(acceptance.messages[0].sender, who), "/to")
+    if answer is Accepted.QUEUE_FULL:
+        raise Refusal(Code.QUEUE_FULL, given.detail, "/from")
     if acceptance.messages[0].send_at is None:
         context.released()
+    return given.messages
 
 
 async def _origin(accounts: AccountLookup, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:

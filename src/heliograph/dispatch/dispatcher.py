@@ -1,14 +1,16 @@
-"""From what is due to what was sent.
+"""From what is due for one carrier to what was sent.
 
     claim --> lease still ours? --> carrier.submit --> outcome --> record
 
-The dispatcher claims only as much as its window has room for, so that little is in doubt when a process dies. Right
+The dispatcher claims only as much as its carrier takes now, so that little is in doubt when a process dies. Right
 before a message's bytes leave, the lease is looked at on the monotonic clock: a dispatcher that was paused for longer
 must not send what the upkeep has since decided about (promises P1, P3).
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from heliograph import randomness
 from heliograph.carriers.interface import (
@@ -16,18 +18,32 @@ from heliograph.carriers.interface import (
     CarrierFailure,
     OutcomeUnknown,
     Refused,
+    Taken,
+    TemporarilyRefused,
+    Throttled,
+    Unreachable,
 )
 from heliograph.clock import monotonic
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import Change
-from heliograph.domain.message import DeliveryError, Message
-from heliograph.domain.outcome import RepeatPolicy, after_unknown, delivery_error
+from heliograph.domain.message import DeliveryError, Message, MessageType, Progress
+from heliograph.domain.outcome import (
+    CANNOT_CARRY,
+    RepeatPolicy,
+    after_unknown,
+    asked_all,
+    delivery_error,
+    unknown_before,
+)
+from heliograph.domain.planning import Planner
 from heliograph.domain.retry import backoff
 from heliograph.log import get_logger
 from heliograph.service import Loop
-from heliograph.store.claims import Claim, Outcome
+from heliograph.store.claims import Claim
+from heliograph.store.doubts import Settlement
 from heliograph.store.engine import StoreUnavailable
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 
 logger = get_logger("dispatch")
@@ -36,7 +52,10 @@ LEASE_MARGIN = 0.2
 """The part of a lease, at its end, in which nothing is given to a carrier any more."""
 
 CLAIM_PART = 4
-"""One in so many places of the window must be free before more is claimed."""
+"""One in so many places must be free before more is claimed."""
+
+Usable = Callable[[], Collection[str]]
+"""The carriers that some process reaches now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,10 @@ class DispatchOptions:
     retry_max: int
     drain_timeout: int
     repeat_policy: RepeatPolicy
+    settle_after: int = 0
+    """How long a late answer or a receipt is awaited for what is in doubt."""
+    interval: int = 0
+    """What the carrier wants between two parts; 0 is without bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,8 @@ class InHand:
     """On the monotonic clock."""
     lease_until: int
     """Likewise; from then on the upkeep decides about it."""
+    in_doubt: bool = False
+    """The carrier may have it by an earlier try."""
 
 
 class Dispatcher(Loop):
@@ -72,11 +97,23 @@ class Dispatcher(Loop):
 
     name = "dispatcher"
 
-    def __init__(self, store: Store, carrier: Carrier, options: DispatchOptions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        carrier: Carrier,
+        options: DispatchOptions,
+        planner: Planner | None = None,
+        usable: Usable | None = None,
+    ) -> None:
         super().__init__()
+        self.carrier = carrier
         self._store = store
-        self._carrier = carrier
         self._options = options
+        self._planner = planner or Planner()
+        self._usable = usable or _none
+        self._again_at: Instant | None = None
+        self._more = False
+        carrier.changed = self.wake
         self._in_hand: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -94,14 +131,16 @@ class Dispatcher(Loop):
 
     async def run_pass(self) -> int:
         """Claim as much as there is room for; microseconds until it is worth looking again."""
-        room = self._options.window - len(self._in_hand)
-        # A claim for every message that is done would be a commit each: wait for a part of the window.
-        if self._in_hand and room < self._options.window / CLAIM_PART:
+        room = min(self._options.window - len(self._in_hand), self.carrier.room)
+        # A claim for every message that is done would be a commit each: wait for a part of what there is.
+        if room <= 0 or (self._in_hand and room < (room + len(self._in_hand)) / CLAIM_PART):
             return self._options.poll_interval
-        wait = await self._until_due()
+        # After a claim that was given all it asked for there is more: the question would cost as much as a claim.
+        wait = 0 if self._more else await self._until_due()
         if wait > 0:
             return wait
         claimed = await self.claim(room)
+        self._more = len(claimed) == room
         for each in claimed:
             task = asyncio.create_task(self.send(each))
             self._in_hand.add(task)
@@ -111,7 +150,7 @@ class Dispatcher(Loop):
 
     async def settle(self) -> None:
         """Send everything that is due at this moment, and return when nothing is in hand (the test clock's step)."""
-        while claimed := await self.claim(self._options.window):
+        while claimed := await self.claim(min(self._options.window, self.carrier.room)):
             await asyncio.gather(*(self.send(each) for each in claimed))
         if self._in_hand:
             await asyncio.wait(self._in_hand)
@@ -122,15 +161,22 @@ class Dispatcher(Loop):
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
         asked_at = monotonic()
         usable_until = asked_at + int(self._options.lease * (1 - LEASE_MARGIN))
-        found = await self._store.claim(Claim(token, self._carrier.name, limit, self._options.lease))
+        paces = self._planner.paces if self._planner.paced else None
+        wish = Claim(token, self.carrier.name, limit, self._options.lease, self._options.interval, paces)
+        found = await self._store.claim(wish)
+        self._again_at = found.again_at
         lease_until = asked_at + self._options.lease
-        return [InHand(message, token, found.at, usable_until, lease_until) for message in found.messages]
+        return [
+            InHand(message, token, found.at, usable_until, lease_until, message.id in found.in_doubt)
+            for message in found.messages
+        ]
 
     async def _until_due(self) -> int:
         """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
-        upcoming = await self._store.next_due()
+        upcoming = await self._store.next_due(self.carrier.name)
         if upcoming is None:
             return self._options.poll_interval
+        upcoming = max(upcoming, self._again_at or upcoming)
         return max(0, min(self._options.poll_interval, upcoming - self._store.clock.now()))
 
     def _sent(self, task: asyncio.Task[None]) -> None:
@@ -142,11 +188,18 @@ class Dispatcher(Loop):
         try:
             outcome = await self._submit(claimed)
             if not await self._record(outcome, claimed.lease_until):
-                what = {"message_id": outcome.message_id, "change": outcome.change}
-                logger.warning("the lease was lost before the outcome was recorded", action="lease_lost", **what)
+                await self._lost(outcome)
         except StoreUnavailable as error:
             what = {"message_id": claimed.message.id, "reason": str(error)}
             logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
+
+    async def _lost(self, outcome: Outcome) -> None:
+        """The lease was over first. What the upkeep has put in doubt since, the carrier's answer still settles."""
+        what = {"message_id": outcome.message_id, "change": outcome.change}
+        logger.warning("the lease was lost before the outcome was recorded", action="lease_lost", **what)
+        if outcome.change is Change.ACCEPT:
+            given = (outcome.message_id, self.carrier.name, outcome.ids, outcome.at, outcome.deadline_at)
+            await self._store.settle(Settlement(*given, outcome.left_at))
 
     async def _record(self, outcome: Outcome, lease_until: int) -> bool:
         """Record an outcome, trying for as long as the lease holds: what is known must not end as unknown."""
@@ -161,41 +214,108 @@ class Dispatcher(Loop):
         message = claimed.message
         if self._draining or monotonic() >= claimed.usable_until:
             now = self._store.clock.now()
-            return Outcome(message.id, claimed.token, Change.HAND_BACK, now, due_at=now)
+            return Outcome(message.id, claimed.token, Change.HAND_BACK, now, due_at=now, progress=message.progress)
         # Our clock may be behind the database's by what an answer takes to come: nothing left before its claim.
         left_at = max(self._store.clock.now(), claimed.claimed_at)
         try:
-            carrier_message_id = await self._carrier.submit(message)
+            taken = await self._give(message, claimed.usable_until)
         except CarrierFailure as failure:
             return self._failed(claimed, left_at, failure)
         except Exception as error:
             logger.exception("a carrier failed in an unforeseen way", action="carrier_bug", message_id=message.id)
             return self._failed(claimed, left_at, OutcomeUnknown(_bug(error)))
+        return self._taken(claimed, left_at, taken)
+
+    async def _give(self, message: Message, until: int) -> Taken:
+        if message.type is MessageType.MMS and not self.carrier.abilities.mms:
+            raise Refused(CANNOT_CARRY)
+        return await self.carrier.submit(message, until)
+
+    def _taken(self, claimed: InHand, left_at: Instant, taken: Taken) -> Outcome:
         now = max(self._store.clock.now(), left_at)
-        deadline = Instant(now + self._options.unconfirmed_after)
         return Outcome(
-            message.id,
+            claimed.message.id,
             claimed.token,
             Change.ACCEPT,
             now,
             left_at=left_at,
-            deadline_at=deadline,
-            carrier_message_id=carrier_message_id,
+            # Where no receipts come, none is awaited: `sent` is the last that is known (Contract 3.1).
+            deadline_at=Instant(now + self._options.unconfirmed_after) if self.carrier.abilities.receipts else None,
+            ids=taken.ids,
+            media=taken.media,
         )
 
     def _failed(self, claimed: InHand, left_at: Instant, failure: CarrierFailure) -> Outcome:
         now = max(self._store.clock.now(), left_at)
-        message, token = claimed.message, claimed.token
         if isinstance(failure, Refused):
-            return Outcome(message.id, token, Change.REFUSE, now, left_at=left_at, error=failure.error)
-        change = Change.DEFER
+            return self._refused(claimed, left_at, now, failure.error)
         if isinstance(failure, OutcomeUnknown):
-            change = after_unknown(self._options.repeat_policy, repeatable=self._carrier.abilities.repeatable)
+            return self._unknown(claimed, left_at, now, failure)
+        message = claimed.message
+        progress = self._progress(failure) or message.progress
+        # Once it may be with this carrier no other is given it: another could not recognise it.
+        due_at, carrier = self._next_try(message, failure, now, moved=progress is None and not claimed.in_doubt)
+        return Outcome(
+            message.id, claimed.token, Change.DEFER, now, due_at=due_at, carrier=carrier, progress=progress,
+            left_at=left_at if progress else None, detail=failure.error.detail,
+        )  # fmt: skip
+
+    def _refused(self, claimed: InHand, left_at: Instant, now: Instant, error: DeliveryError) -> Outcome:
+        """A refusal is of this try only, unless the carrier recognises what it was given before."""
+        change = Change.REFUSE
+        if claimed.in_doubt and not self.carrier.abilities.repeatable:
+            change, error = Change.LOSE, unknown_before(error)
+        # What was not even given to the carrier did not leave, and is not charged.
+        left = None if error is CANNOT_CARRY else left_at
+        return Outcome(claimed.message.id, claimed.token, change, now, left_at=left, error=error)
+
+    def _unknown(self, claimed: InHand, left_at: Instant, now: Instant, failure: OutcomeUnknown) -> Outcome:
+        message, abilities = claimed.message, self.carrier.abilities
+        progress = self._progress(failure) or message.progress
+        change = after_unknown(self._options.repeat_policy, repeatable=abilities.repeatable, settles=abilities.settles)
+        what = Outcome(message.id, claimed.token, change, now, left_at=left_at)
         if change is Change.LOSE:
-            return Outcome(message.id, token, change, now, left_at=left_at, error=failure.error)
-        wait = backoff(message.attempts, self._options.retry_base, self._options.retry_max, randomness.fraction())
-        in_doubt = isinstance(failure, OutcomeUnknown)
-        return Outcome(message.id, token, change, now, due_at=Instant(now + wait), in_doubt=in_doubt)
+            return replace(what, error=failure.error)
+        if change is Change.DOUBT:
+            until = Instant(now + self._options.settle_after)
+            return replace(what, deadline_at=until, in_doubt=True, progress=progress, error=failure.error)
+        due_at, known = Instant(now + self._wait(message)), _known(progress)
+        return replace(what, due_at=due_at, in_doubt=True, progress=known, detail=failure.error.detail)
+
+    def _progress(self, failure: CarrierFailure) -> Progress | None:
+        if not failure.taken:
+            return None
+        return Progress(self.carrier.name, failure.taken, failure.parts)
+
+    def _next_try(
+        self, message: Message, failure: CarrierFailure, now: Instant, *, moved: bool
+    ) -> tuple[Instant, str | None]:
+        """When it is tried again, and with whom.
+
+        What a carrier had no way or no room for keeps its place in the lane: the carrier tells when it takes more. What
+        was refused for now is given to the next carrier at once, and waits when all have refused it.
+        """
+        if isinstance(failure, Throttled | Unreachable) and self.carrier.room == 0:
+            return message.received_at if message.send_at is None else message.send_at, None
+        usable = {*self._usable(), self.carrier.name}
+        carrier = self._planner.after(message, usable) if moved and isinstance(failure, TemporarilyRefused) else None
+        others = len(usable.intersection(self._planner.plan(message)))
+        if carrier is not None and not asked_all(message.attempts, others):
+            return now, carrier
+        return Instant(now + self._wait(message)), carrier
+
+    def _wait(self, message: Message) -> int:
+        return backoff(message.attempts, self._options.retry_base, self._options.retry_max, randomness.fraction())
+
+
+def _none() -> Sequence[str]:
+    return ()
+
+
+def _known(progress: Progress | None) -> Progress | None:
+    """The parts before the first of which nobody knows: what is given again begins after them."""
+    ids = tuple(takewhile(lambda each: each is not None, progress.ids)) if progress else ()
+    return Progress(progress.carrier, ids, progress.total) if progress and ids else None
 
 
 def _bug(error: Exception) -> DeliveryError:

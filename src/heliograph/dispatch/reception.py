@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from heliograph import randomness
+from heliograph.carriers.interface import LateAnswer
 from heliograph.domain.accounts import Profile, Sender
 from heliograph.domain.address import country_of
 from heliograph.domain.compose import Form, SendCommand, Tables, compose, draft
@@ -20,8 +21,10 @@ from heliograph.domain.ids import MessageId
 from heliograph.domain.inbound import Arrival, InboundMessage, NotOurs, received
 from heliograph.domain.instant import Instant
 from heliograph.domain.message import Message
+from heliograph.domain.planning import Planner
 from heliograph.domain.receipt import Receipt
 from heliograph.log import get_logger
+from heliograph.store.doubts import Settlement
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.inbound import Received, Reception, RefusedInbound
 from heliograph.store.store import Store
@@ -34,9 +37,10 @@ STALE_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class ReceptionOptions:
-    """What opt-outs do, and how long a reply may wait, in microseconds."""
+    """What opt-outs do, and how long a reply may wait and a receipt is awaited, in microseconds."""
 
     validity: int
+    unconfirmed_after: int
     cancel_pending: bool
     replies: bool
 
@@ -44,14 +48,23 @@ class ReceptionOptions:
 class Receptionist:
     """Takes receipts and messages from carriers: their inbox."""
 
-    def __init__(self, store: Store, tables: Tables, options: ReceptionOptions) -> None:
+    def __init__(self, store: Store, tables: Tables, options: ReceptionOptions, planner: Planner) -> None:
         self._store = store
         self._tables = tables
         self._options = options
+        self._planner = planner
 
     async def receipt(self, receipt: Receipt) -> None:
         """Keep a receipt. Raises `StoreUnavailable` when it is not known to be kept."""
         await self._store.keep_receipt(receipt)
+
+    async def late(self, answer: LateAnswer) -> None:
+        """Settle a message in doubt. Raises `StoreUnavailable` when that is not known to be kept."""
+        now = self._store.clock.now()
+        deadline = Instant(now + self._options.unconfirmed_after)
+        settlement = Settlement(answer.message_id, answer.carrier, answer.ids, now, deadline)
+        if await self._store.settle(settlement):
+            logger.info("a late answer was taken", action="late_answer", message_id=answer.message_id)
 
     async def message(self, arrival: Arrival) -> InboundMessage:
         """Keep a message, with what it asks for; one that was handed over before is answered as it was kept then.
@@ -124,6 +137,7 @@ class Receptionist:
             (reply,) = compose(
                 draft(command), number, profile, self._tables, now, self._options.validity, [randomness.new_id(now)]
             )
+            reply = self._planner.planned(reply)
         except Refusal as refusal:
             what = {"message_id": message_id, "code": refusal.code, "reason": refusal.detail}
             logger.warning("a keyword could not be answered", action="reply_refused", **what)

@@ -1,21 +1,24 @@
 """What time does to messages that nobody touches: leases end, validity ends, receipts do not come."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.carriers.interface import Carrier
-from heliograph.domain.instant import SECOND
+from heliograph.domain.ids import uuid7
+from heliograph.domain.instant import HOUR, SECOND, Instant
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED, RepeatPolicy
 from heliograph.log import get_logger
 from heliograph.service import Loop
-from heliograph.store.claims import Expiry, Recovery
+from heliograph.store.lapses import Expiry, Recovery
 from heliograph.store.store import Store
 
 logger = get_logger("upkeep")
 
 AT_ONCE = 500
 INTERVAL = SECOND
+CROSSED = HOUR
+"""How long after it came a receipt is still looked at: what was unmatched longer belongs to nobody here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,18 @@ class Upkeep(Loop):
 
     name = "upkeep"
 
-    def __init__(self, store: Store, carriers: Sequence[Carrier], policy: RepeatPolicy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        carriers: Sequence[Carrier],
+        policy: RepeatPolicy,
+        settle_after: Mapping[str, int] | None = None,
+    ) -> None:
+        """`settle_after` is how long each carrier may take to tell what became of a message in doubt."""
         super().__init__()
         self._store = store
+        given = settle_after or {}
+        self._settling = {each.name: given.get(each.name, 0) for each in carriers if each.abilities.settles}
         everything = policy is RepeatPolicy.RATHER_TWICE
         self._repeatable = [each.name for each in carriers if everything or each.abilities.repeatable]
 
@@ -59,11 +71,13 @@ class Upkeep(Loop):
         return 0 if done.full else INTERVAL
 
     async def tidy(self) -> Upkept:
-        """Decide about everything whose time is over, in one commit."""
-        (recovered, lost), (expired, doubtful), unconfirmed, matched = await asyncio.gather(
-            self._store.recover(Recovery(self._repeatable, AT_ONCE, LEASE_LOST)),
+        """Decide about everything whose time is over."""
+        since = uuid7(Instant(self._store.clock.now() - CROSSED), 0)
+        # Before anything is given up: what settles it may have come while nobody looked.
+        matched = await self._store.match_receipts(since, AT_ONCE)
+        (recovered, lost), (expired, doubtful), unconfirmed = await asyncio.gather(
+            self._store.recover(Recovery(self._repeatable, self._settling, AT_ONCE, LEASE_LOST)),
             self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED)),
             self._store.unconfirm(AT_ONCE),
-            self._store.match_receipts(AT_ONCE),
         )
         return Upkept(recovered, lost + doubtful, expired, unconfirmed, matched)

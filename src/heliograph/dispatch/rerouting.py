@@ -1,0 +1,126 @@
+"""What waits for a carrier that is down is given to the next one; how carriers stand is told to all processes.
+
+    state of our carriers --> store <-- states of theirs
+    a carrier that nobody reaches --> what is due and waits for it --> the next usable carrier of its plan
+    a message for no carrier, or for one that is gone from the settings --> the first usable of its plan
+
+A carrier is down when no process reaches it: one that lost its own link leaves its lane to those that have theirs.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from heliograph.carriers.interface import Carrier
+from heliograph.clock import monotonic
+from heliograph.domain.carriers import CarrierState
+from heliograph.domain.instant import DAY, SECOND, Instant
+from heliograph.domain.message import Message
+from heliograph.domain.planning import Planner
+from heliograph.log import get_logger
+from heliograph.service import Loop
+from heliograph.store.rerouting import NodeState, Reroute
+from heliograph.store.store import Store
+
+logger = get_logger("rerouting")
+
+INTERVAL = SECOND
+TOLD_AGAIN = 5 * SECOND
+"""How often it is told that nothing has changed: an idle service should write seldom."""
+FRESH = 15 * SECOND
+"""A process that has told nothing for so long is not counted on."""
+GRACE = 3 * SECOND
+"""How long a carrier must be down before its messages are moved: most links are back by then."""
+AT_ONCE = 500
+
+
+class Rerouting(Loop):
+    """Looks once a second; any number of processes may do so at the same time."""
+
+    name = "rerouting"
+
+    def __init__(
+        self, store: Store, carriers: Sequence[Carrier], planner: Planner, node: str, grace: int = GRACE
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._carriers = carriers
+        self._planner = planner
+        self._node = node
+        self._grace = grace
+        self._usable: frozenset[str] = frozenset()
+        self._told: dict[str, tuple[int, object]] = {}
+        """When each carrier was last told of, and how its links stood."""
+        self._down_since: dict[str, int] = {}
+        self._looked_at: dict[str | None, Message] = {}
+        """Where the next look goes on, by carrier; what cannot be moved must not stand before the rest for ever."""
+
+    def usable(self) -> Collection[str]:
+        """The carriers that some process reached at the last look, and those that we reach now."""
+        return self._usable | {each.name for each in self._carriers if each.up}
+
+    async def stop(self) -> None:
+        """Tell nothing more; what was told is taken back."""
+        running = self._task is not None
+        await super().stop()
+        self._told.clear()
+        if running:
+            await self._store.rerouting.forget(self._node, Instant(self._store.clock.now() - DAY))
+
+    async def run_pass(self) -> int:
+        """One look; again at once while there is more to move."""
+        return 0 if await self.look() >= AT_ONCE else INTERVAL
+
+    async def look(self) -> int:
+        """Tell how our carriers stand, look at the others', and move what waits in vain; how many were moved."""
+        await asyncio.gather(*(self._tell(each.state()) for each in self._carriers))
+        told = await self._store.carrier_states(Instant(self._store.clock.now() - FRESH))
+        self._usable = frozenset(each.state.name for each in told if each.state.up)
+        moved = sum([await self._leave(carrier) for carrier in self._down()])
+        return moved + await self._adopt(told)
+
+    async def _tell(self, state: CarrierState) -> None:
+        now, stands = monotonic(), (state.up, [link.state for link in state.links])
+        at, before = self._told.get(state.name, (now, None))
+        if stands != before or now - at >= TOLD_AGAIN:
+            await self._store.tell_carrier(self._node, state)
+            self._told[state.name] = now, stands
+
+    def _down(self) -> Sequence[str]:
+        """Our carriers that nobody has reached for a while."""
+        now, usable = monotonic(), self.usable()
+        down = {each.name for each in self._carriers} - set(usable)
+        self._down_since = {name: self._down_since.get(name, now) for name in down}
+        return [name for name, since in self._down_since.items() if now - since >= self._grace]
+
+    async def _leave(self, carrier: str) -> int:
+        found = await self._store.rerouting.waiting_for(carrier, AT_ONCE, self._looked_at.get(carrier))
+        return await self._move(self._page(carrier, found))
+
+    async def _adopt(self, told: Sequence[NodeState]) -> int:
+        """Take what waits for a carrier that no process has."""
+        known = {each.name for each in self._carriers} | {each.state.name for each in told}
+        if not known:
+            return 0
+        found = await self._store.rerouting.stray(known, AT_ONCE, self._looked_at.get(None))
+        return await self._move(self._page(None, found))
+
+    def _page(self, carrier: str | None, found: Sequence[Message]) -> Sequence[Message]:
+        """What was found, and the place after it kept; at the end the next look begins anew."""
+        self._looked_at.pop(carrier, None)
+        if len(found) == AT_ONCE:
+            self._looked_at[carrier] = found[-1]
+        return found
+
+    async def _move(self, waiting: Sequence[Message]) -> int:
+        usable = self.usable()
+        planned = ((each, self._planner.after(each, usable) or self._adopter(each)) for each in waiting)
+        wanted = [Reroute(each.id, each.carrier, after) for each, after in planned if after is not None]
+        moved = sum(await asyncio.gather(*(self._store.reroute(each) for each in wanted)))
+        if moved:
+            logger.warning("messages were given to another carrier", action="rerouted", count=moved)
+        return moved
+
+    def _adopter(self, message: Message) -> str | None:
+        """For what waits for nobody here, the first of its plan, also when that is down just now."""
+        plan = self._planner.plan(message)
+        return plan[0] if plan and message.carrier not in {each.name for each in self._carriers} else None

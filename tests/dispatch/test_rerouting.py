@@ -1,0 +1,195 @@
+"""What waits for a carrier that is down is given to the next one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from heliograph.carriers.interface import OutcomeUnknown, TemporarilyRefused
+from heliograph.dispatch import rerouting as module
+from heliograph.domain.instant import HOUR, MINUTE, Instant
+from heliograph.domain.lifecycle import Status
+from heliograph.domain.routes import Route, Share
+from heliograph.store.store import Store
+from tests.builders import accepted, advance
+from tests.dispatch.scripted import BUSY, UNKNOWN, Scripted, depot
+from tests.store.histories import history, overdue, read
+
+
+async def carrier_of(store: Store, message: Any) -> str | None:
+    return (await read(store, message)).carrier
+
+
+async def test_what_waits_for_a_carrier_that_is_down_is_moved_and_sent(store: Store) -> None:
+    house = depot(store, Scripted("one", room=0, up=False), Scripted("two"))
+    made = [await overdue(store, carrier="one") for _ in range(5)]
+    assert await house.rerouting.look() == 5
+    await house.settle()
+    assert house.given == ["two"] * 5
+    assert [(await read(store, each)).status for each in made] == [Status.SENT] * 5
+
+
+async def test_a_carrier_that_is_up_keeps_what_waits_for_it(store: Store) -> None:
+    house = depot(store, Scripted("one", room=0), Scripted("two"))
+    message = await overdue(store, carrier="one")
+    assert await house.rerouting.look() == 0
+    assert await carrier_of(store, message) == "one"
+
+
+async def test_a_carrier_that_is_down_for_a_moment_keeps_it_too(store: Store) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two"), grace=HOUR)
+    message = await overdue(store, carrier="one")
+    for _ in range(3):
+        assert await house.rerouting.look() == 0
+    assert await carrier_of(store, message) == "one"
+
+
+async def test_the_grace_begins_anew_with_every_outage(store: Store) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two"), grace=HOUR)
+    await house.rerouting.look()
+    first = dict(house.rerouting._down_since)
+    house.carriers[0].up = True
+    await house.rerouting.look()
+    assert house.rerouting._down_since == {}
+    house.carriers[0].up = False
+    await house.rerouting.look()
+    assert house.rerouting._down_since["one"] > first["one"]
+
+
+async def test_where_no_other_is_up_it_waits(store: Store) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two", up=False))
+    message = await overdue(store, carrier="one")
+    assert await house.rerouting.look() == 0
+    assert await carrier_of(store, message) == "one"
+
+
+async def test_what_is_not_due_waits_until_it_is(store: Store) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two"))
+    message = await accepted(store, send_in=MINUTE, carrier="one")
+    assert await house.rerouting.look() == 0
+    await advance(store, 2 * MINUTE)
+    assert await house.rerouting.look() == 1
+    await house.settle()
+    assert await history(store, message) == ["claim", "accept"]
+
+
+async def test_what_it_may_have_or_has_in_part_stays(store: Store) -> None:
+    answers: list[Any] = [OutcomeUnknown(UNKNOWN), TemporarilyRefused(BUSY, ("a",), 2)]
+    house = depot(store, Scripted("one", answers), Scripted("two"), policy="rather_twice")
+    made = [await overdue(store, carrier="one", parts=2) for _ in range(2)]
+    await house.dispatchers[0].settle()
+    house.carriers[0].up = False
+    await advance(store, 10 * MINUTE)
+    assert await house.rerouting.look() == 0
+    assert [await carrier_of(store, each) for each in made] == ["one", "one"]
+
+
+async def test_only_where_its_routes_lead_is_it_moved(store: Store) -> None:
+    everywhere = Route(name="all", carriers=(Share("one"),))
+    british = Route(name="uk", carriers=(Share("two"),), to=("+44",))
+    house = depot(store, Scripted("one", up=False), Scripted("two"), routes=(everywhere, british))
+    american, other = (
+        await overdue(store, carrier="one"),
+        await overdue(store, carrier="one", recipient="+447400123456"),
+    )
+    assert await house.rerouting.look() == 1
+    assert [await carrier_of(store, each) for each in (american, other)] == ["one", "two"]
+
+
+async def test_what_cannot_be_moved_does_not_stand_before_what_can(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    everywhere = Route(name="all", carriers=(Share("one"),))
+    british = Route(name="uk", carriers=(Share("two"),), to=("+44",))
+    house = depot(store, Scripted("one", up=False), Scripted("two"), routes=(everywhere, british))
+    for age in range(7, 0, -1):
+        await overdue(store, carrier="one", due_at=Instant(store.clock.now() - age * MINUTE))
+    last = await overdue(store, carrier="one", recipient="+447400123456")
+    assert [await house.rerouting.look() for _ in range(3)] == [0, 0, 1]
+    assert await carrier_of(store, last) == "two"
+
+
+# ---------------------------------------------------------------------------------------------------- several processes
+
+
+async def test_down_only_here_it_is_left_to_those_that_reach_it(store: Store) -> None:
+    here = depot(store, Scripted("one", up=False), Scripted("two"))
+    there = depot(store, Scripted("one"), Scripted("two"))
+    message = await overdue(store, carrier="one")
+    await there.rerouting.look()
+    assert await here.rerouting.look() == 0
+    assert "one" in here.rerouting.usable()
+    await there.settle()
+    assert await carrier_of(store, message) == "one"
+
+
+async def test_a_process_that_stopped_is_not_counted_on(store: Store) -> None:
+    here = depot(store, Scripted("one", up=False), Scripted("two"))
+    there = depot(store, Scripted("one"), Scripted("two"))
+    await there.rerouting.start()
+    await there.rerouting.wait_passed(1)
+    await there.rerouting.stop()
+    await overdue(store, carrier="one")
+    assert await here.rerouting.look() == 1
+
+
+async def test_a_process_that_vanished_is_not_counted_on_for_long(store: Store) -> None:
+    here = depot(store, Scripted("one", up=False), Scripted("two"))
+    there = depot(store, Scripted("one"), Scripted("two"))
+    await there.rerouting.look()
+    await advance(store, MINUTE)
+    await overdue(store, carrier="one")
+    assert await here.rerouting.look() == 1
+
+
+async def test_processes_that_look_at_once_move_each_message_once(store: Store) -> None:
+    houses = [depot(store, Scripted("one", up=False), Scripted("two"), Scripted("three")) for _ in range(3)]
+    for _ in range(20):
+        await overdue(store, carrier="one")
+    moved = await asyncio.gather(*(each.rerouting.look() for each in houses))
+    assert sum(moved) == 20
+
+
+# --------------------------------------------------------------------------------------------------------------- strays
+
+
+@pytest.mark.parametrize("carrier", [None, "gone"])
+async def test_what_waits_for_nobody_here_is_adopted(store: Store, carrier: str | None) -> None:
+    house = depot(store, Scripted("one"), Scripted("two"))
+    message = await overdue(store, carrier=carrier)
+    assert await house.rerouting.look() == 1
+    await house.settle()
+    assert await carrier_of(store, message) == "one"
+    assert await history(store, message) == ["claim", "accept"]
+
+
+async def test_a_stray_is_adopted_though_nobody_is_up(store: Store) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two", up=False))
+    message = await overdue(store, carrier=None)
+    assert await house.rerouting.look() == 1
+    assert await carrier_of(store, message) == "one"
+
+
+async def test_what_waits_for_another_processs_carrier_is_no_stray(store: Store) -> None:
+    here, there = depot(store, Scripted("one")), depot(store, Scripted("theirs"))
+    message = await overdue(store, carrier="theirs")
+    await there.rerouting.look()
+    assert await here.rerouting.look() == 0
+    assert await carrier_of(store, message) == "theirs"
+
+
+async def test_a_stray_that_no_route_leads_for_waits(store: Store) -> None:
+    british = (Route(name="uk", carriers=(Share("one"),), to=("+44",)),)
+    house = depot(store, Scripted("one"), routes=british)
+    message = await overdue(store, carrier="gone")
+    assert await house.rerouting.look() == 0
+    assert await carrier_of(store, message) == "gone"
+
+
+async def test_how_carriers_stand_is_told(store: Store) -> None:
+    house = depot(store, Scripted("one"), Scripted("two", up=False))
+    await house.rerouting.look()
+    told = await store.carrier_states(Instant(0))
+    assert {each.state.name: each.state.up for each in told} == {"one": True, "two": False}
+    assert set(house.rerouting.usable()) == {"one"}
