@@ -45,6 +45,12 @@ def test_these_are_all_the_commands() -> None:
         "webhooks endpoints",
         "webhooks enable",
         "inbound refused",
+        "carriers list",
+        "carriers receipts",
+        "carriers test",
+        "routes explain",
+        "routes list",
+        "smsc",
         "doctor",
         "demo",
     ]

@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from heliograph import log, server
-from heliograph.commands import doctor, inbound, keys, numbers, organizations, profiles, webhooks
+from heliograph.commands import (
+    carriers,
+    doctor,
+    inbound,
+    keys,
+    numbers,
+    organizations,
+    profiles,
+    routes,
+    smsc,
+    webhooks,
+)
 from heliograph.commands.arguments import Commands, Run, add_command
 from heliograph.commands.session import CommandFailed
 from heliograph.domain.address import BadAddress
@@ -81,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _declare_serve(commands)
     add_command(commands, "migrate", "bring the database to this version", _migrate)
-    for each in (organizations, keys, profiles, numbers, webhooks, inbound, doctor):
+    for each in (organizations, keys, profiles, numbers, webhooks, inbound, carriers, routes, smsc, doctor):
         each.declare(commands)
     demo = add_command(commands, "demo", "show on this machine what the service does", _demo)
     demo.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")

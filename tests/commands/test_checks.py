@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from heliograph.carrier_settings import SmppSettings
 from heliograph.commands.checks import (
     Check,
     Level,
+    carrier_checks,
     database_checks,
     message_checks,
     sandbox_clock_check,
@@ -15,15 +17,18 @@ from heliograph.commands.checks import (
     settings_check,
     worst,
 )
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Instant
 from heliograph.setting_kinds import MIB
-from heliograph.settings import Database, Schedule, Settings
+from heliograph.settings import Database, Sandbox, Schedule, Settings
 from heliograph.store.health import DatabaseFacts, Safeguard
 from heliograph.store.reports import Overview
+from heliograph.store.rerouting import NodeState
 from heliograph.store.schema import SchemaState
 
 NOW = Instant(1_000 * DAY)
 FACTS = DatabaseFacts("SQLite", "3.50", (), not_writable=None, free_bytes=2048 * MIB, ahead=0)
+CARRIED = Settings(carriers={"one": SmppSettings(host="h", system_id="me", password="hunter2")})
 QUIET = Overview({"scheduled": 0, "delivered": 0}, unknown=0, unmatched_receipts=0, oldest_due=None)
 
 
@@ -36,6 +41,13 @@ def test_settings_of_ones_own_are_named_and_passwords_are_not() -> None:
     own = Settings(database=Database(url="postgresql://u:hunter2@h/d"), schedule=Schedule(min_lead=MINUTE))
     check = settings_check(own)
     assert check.finding == "database.url = postgresql://u:***@h/d, schedule.min_lead = 1m"
+
+
+def test_settings_of_a_carrier_are_named_and_its_password_is_not() -> None:
+    finding = settings_check(CARRIED).finding
+    assert finding == (
+        "carriers.one.kind = smpp, carriers.one.host = h, carriers.one.system_id = me, carriers.one.password = ***"
+    )
 
 
 def test_settings_that_are_all_defaults_are_said_to_be() -> None:
@@ -120,6 +132,54 @@ def test_a_schema_that_cannot_be_used_says_what_to_do(state: SchemaState, level:
 )
 def test_a_test_clock_that_nobody_goes_by_is_a_warning(ahead: int, sandbox: bool, level: Level, finding: str) -> None:
     check = sandbox_clock_check(ahead, sandbox=sandbox)
+    assert (check.level, check.finding) == (level, finding)
+
+
+def standing(*up: bool, error: str | None = None, name: str = "one") -> list[NodeState]:
+    """One carrier as so many processes tell of it."""
+    states = [
+        CarrierState(
+            name=name, kind="smpp", up=each, last_error=None if each else error, last_error_at=None if each else NOW
+        )
+        for each in up
+    ]
+    return [NodeState(str(number), NOW, state) for number, state in enumerate(states)]
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "finding"),
+    [
+        (standing(True), Level.OK, "up in 1 process"),
+        (standing(True, True), Level.OK, "up in 2 processes"),
+        (standing(True, False), Level.WARNING, "down in 1 of 2 processes"),
+        (standing(False, error="Bad password."), Level.PROBLEM, "down in 1 of 1 process, at last: Bad password"),
+        (standing(True, name="two"), Level.WARNING, "no process reports it"),
+        ([], Level.WARNING, "no process reports it"),
+    ],
+)
+def test_each_carrier_is_judged_by_what_processes_tell(told: list[NodeState], level: Level, finding: str) -> None:
+    check = named("carrier one", carrier_checks(CARRIED, told, {}))
+    assert (check.level, check.finding, bool(check.advice)) == (level, finding, level is not Level.OK)
+
+
+def test_no_carrier_at_all_is_a_warning_outside_the_sandbox() -> None:
+    assert named("carriers", carrier_checks(Settings(), [], {})).level is Level.WARNING
+    sandbox = Settings(sandbox=Sandbox(enabled=True))
+    assert {check.level for check in carrier_checks(sandbox, [], {})} == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "level", "finding"),
+    [
+        ({}, Level.OK, "none"),
+        ({"one": 3}, Level.OK, "none"),
+        ({"one": 3, "gone": 1200, None: 1}, Level.WARNING, "1 for no carrier, 1,200 for gone"),
+    ],
+)
+def test_messages_that_wait_for_what_nobody_has_are_a_warning(
+    waiting: dict[str | None, int], level: Level, finding: str
+) -> None:
+    check = named("waiting in vain", carrier_checks(CARRIED, standing(False), waiting))
     assert (check.level, check.finding) == (level, finding)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import update
 
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.instant import MINUTE
 from heliograph.server import open_store
 from heliograph.settings import load
@@ -16,6 +17,15 @@ from heliograph.store.store import Store
 from heliograph.store.tables import SCHEMA_VERSION, schema_version
 from tests.builders import accepted, advance
 from tests.terminal import Terminal
+
+CARRIER = """
+[carriers.agg-1]
+kind = "smpp"
+host = "smpp.example.com"
+system_id = "acme"
+password = "hunter2"
+"""
+NODE = "0192f0c1-0000-7000-8000-0000004f2a1c"
 
 
 class Told(NamedTuple):
@@ -49,7 +59,7 @@ async def _migrated_by_another(store: Store, **versions: int) -> None:
 
 
 def test_all_is_well_on_a_new_file(terminal: Terminal) -> None:
-    ran = terminal.run("doctor")
+    ran = terminal.run("doctor", "--sandbox")
     assert (ran.status, ran.err) == (0, "")
     assert {line.split()[0] for line in ran.out.splitlines()} == {"ok"}
 
@@ -145,6 +155,26 @@ def test_messages_that_nobody_sends_are_a_problem(either_terminal: Terminal) -> 
     assert checks["lateness"].startswith("problem: the oldest due message is 0:02:")
 
 
+def test_carriers_are_looked_at_on_each_database(either_terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "h.toml").write_text(CARRIER)
+
+    async def told_and_waiting(store: Store) -> None:
+        await store.tell_carrier(NODE, CarrierState(name="agg-1", kind="smpp", up=True))
+        await accepted(store, send_in=None, carrier="gone")
+
+    in_store(either_terminal.database_url, told_and_waiting)
+    checks = told(either_terminal, "--config", str(tmp_path / "h.toml")).checks
+    assert checks["carrier agg-1"] == "ok: up in 1 process."
+    assert checks["waiting in vain"].startswith("warning: 1 for gone. No process reports ")
+    assert "carriers.agg-1.password = ***" in checks["settings"]
+    assert "hunter2" not in "".join(checks.values())
+
+
+def test_a_service_without_carriers_is_warned_of(terminal: Terminal) -> None:
+    assert told(terminal).checks["carriers"].startswith("warning: none is configured. Messages are taken and none is ")
+    assert "carriers" not in told(terminal, "--sandbox").checks
+
+
 def test_a_moved_test_clock_is_a_warning_to_who_does_not_go_by_it(either_terminal: Terminal) -> None:
     in_store(either_terminal.database_url, lambda store: advance(store, MINUTE))
     assert told(either_terminal).checks["sandbox clock"].startswith("warning: moved by 0:01:00. ")
@@ -160,7 +190,7 @@ def test_a_warning_is_no_failure(terminal: Terminal) -> None:
 
 def test_machines_get_the_checks_the_figures_and_every_setting(terminal: Terminal) -> None:
     in_store(terminal.database_url, lambda store: accepted(store, send_in=MINUTE))
-    document = terminal.json("doctor")
+    document = terminal.json("doctor", "--sandbox")
     assert document["status"] == "ok"
     assert set(document["checks"][0]) == {"level", "name", "finding", "advice"}
     assert document["settings"]["schedule.min_lead"] == "5m"

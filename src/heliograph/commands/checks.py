@@ -1,15 +1,16 @@
 """What the doctor makes of what it found: each fact judged, with what to do about it. Nothing here asks anybody."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from heliograph.domain.instant import MINUTE, SECOND, Instant
 from heliograph.setting_kinds import MIB
-from heliograph.settings import Settings, describe
+from heliograph.settings import Settings, changed
 from heliograph.store.health import DatabaseFacts, Safeguard
 from heliograph.store.reports import Overview
+from heliograph.store.rerouting import NodeState
 from heliograph.store.schema import SchemaState
 from heliograph.store.tables import SCHEMA_VERSION
 
@@ -42,8 +43,7 @@ class Check:
 
 def settings_check(settings: Settings) -> Check:
     """What was set, by dotted name and with secrets masked."""
-    defaults = describe(Settings())
-    own = [f"{name} = {value}" for name, value in describe(settings).items() if value != defaults[name]]
+    own = [f"{name} = {value}" for name, value in changed(settings).items()]
     return Check(Level.OK, "settings", ", ".join(own) or "all as they are by default")
 
 
@@ -108,12 +108,51 @@ def sandbox_clock_check(ahead: int, *, sandbox: bool) -> Check:
     return Check(Level.WARNING, "sandbox clock", finding, advice)
 
 
+def carrier_checks(settings: Settings, told: Sequence[NodeState], waiting: Mapping[str | None, int]) -> Iterator[Check]:
+    """Whether messages can leave: each carrier as the processes that run report it, and what waits in vain.
+
+    `waiting` counts the due messages by the carrier that they wait for, None for no carrier.
+    """
+    if not settings.carriers and not settings.sandbox.enabled:
+        advice = "Messages are taken and none is sent: declare a carrier in the settings, or use --sandbox."
+        yield Check(Level.WARNING, "carriers", "none is configured", advice)
+    for name in settings.carriers:
+        yield _carrier_check(name, [each for each in told if each.state.name == name])
+    reported = {each.state.name for each in told}
+    vain = {name: count for name, count in waiting.items() if count and name not in reported}
+    if not vain:
+        yield Check(Level.OK, "waiting in vain", "none")
+        return
+    finding = ", ".join(f"{vain[name]:,} for {name or 'no carrier'}" for name in sorted(vain, key=str))
+    advice = "No process reports such a carrier: start 'heliograph serve' with it in its settings."
+    yield Check(Level.WARNING, "waiting in vain", finding, advice)
+
+
+def _carrier_check(carrier: str, told: Sequence[NodeState]) -> Check:
+    """Down in one process, it leaves its messages to the others; down in all, they wait or go elsewhere."""
+    name = f"carrier {carrier}"
+    if not told:
+        return Check(Level.WARNING, name, "no process reports it", "Start 'heliograph serve' with these settings.")
+    up = sum(each.state.up for each in told)
+    if up == len(told):
+        return Check(Level.OK, name, f"up in {_processes(up)}")
+    finding = f"down in {len(told) - up:,} of {_processes(len(told))}"
+    errors = [(each.state.last_error_at or 0, each.state.last_error) for each in told if not each.state.up]
+    if last := max(errors)[1]:
+        finding += f", at last: {last.rstrip('.')}"
+    return Check(Level.WARNING if up else Level.PROBLEM, name, finding, "'heliograph carriers' shows more.")
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count:,} processes"
+
+
 def message_checks(overview: Overview, now: Instant) -> Iterator[Check]:
     """How the messages stand at `now` by the database's clock."""
     counts = ", ".join(f"{count:,} {status}" for status, count in overview.by_status.items() if count)
     yield Check(Level.OK, "messages", counts or "none yet")
     yield _count_check("unknown outcomes", overview.unknown, "Ask the carrier whether it has them; none is sent again.")
-    advice = "Their messages are not known here: does another program use the same account at the carrier?"
+    advice = "'heliograph carriers receipts' shows which: does another program use the same account at the carrier?"
     yield _count_check("unmatched receipts", overview.unmatched_receipts, advice)
     yield _lateness_check(lateness(overview, now))
     advice = "GET /v2/webhook_deliveries?filter%5Bstatus%5D%5Beq%5D=failed shows why; they can be replayed."

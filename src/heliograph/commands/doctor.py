@@ -11,6 +11,7 @@ from heliograph.commands.arguments import Commands, add_command, add_json
 from heliograph.commands.checks import (
     Check,
     Level,
+    carrier_checks,
     database_checks,
     lateness,
     message_checks,
@@ -20,6 +21,7 @@ from heliograph.commands.checks import (
     worst,
 )
 from heliograph.commands.listing import print_json
+from heliograph.dispatch.rerouting import FRESH
 from heliograph.domain.instant import SECOND, Instant, to_text
 from heliograph.domain.tables import BadTable
 from heliograph.server import CannotServe, load_tables, open_store
@@ -65,7 +67,7 @@ async def examine(settings: Settings) -> Report:
     store = open_store(settings)
     try:
         with answering():
-            await _examine_database(report, store, sandbox=settings.sandbox.enabled)
+            await _examine_database(report, store, settings)
     except StoreUnavailable as error:
         advice = "See that it runs, and that database.url is right."
         report.checks.append(Check(Level.PROBLEM, "database", _one_line(error), advice))
@@ -82,15 +84,18 @@ def _tables_check(settings: Settings) -> Check:
     return Check(Level.OK, "tables", "rates and facts of numbers can be read")
 
 
-async def _examine_database(report: Report, store: Store, *, sandbox: bool) -> None:
+async def _examine_database(report: Report, store: Store, settings: Settings) -> None:
     report.checks.extend(database_checks(await database_facts(store.engine)))
     state = await schema_state(store.engine)
     report.checks.append(schema_check(state, await migrated_version(store.engine)))
     if state not in {SchemaState.CURRENT, SchemaState.NEWER}:
         return
-    report.checks.append(sandbox_clock_check(await sandbox_clock_ahead(store.engine), sandbox=sandbox))
+    ahead = await sandbox_clock_ahead(store.engine)
+    report.checks.append(sandbox_clock_check(ahead, sandbox=settings.sandbox.enabled))
     await store.engine.synchronize_clock()
     overview, now = await store.reports.overview(), store.clock.now()
+    told, waiting = await store.carrier_states(Instant(now - FRESH)), await store.reports.waiting()
+    report.checks.extend(carrier_checks(settings, told, waiting))
     report.checks.extend(message_checks(overview, now))
     report.messages = _figures(overview, now)
 
