@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
-from heliograph.domain.instant import MILLISECOND
+from heliograph.domain.instant import MILLISECOND, Instant
 from heliograph.domain.lifecycle import FINAL, Change, Status
 from heliograph.service import Loop
 from heliograph.store.engine import Row, open_engine
 from heliograph.store.inbound import RECEIVE
-from heliograph.store.messages import MESSAGE_COLUMNS, to_message
+from heliograph.store.messages import MESSAGE_COLUMNS, in_order, to_message
 from heliograph.store.store import Store
 from heliograph.store.tables import handset_messages, message_events, messages, pending_counts
 from tests.chaos.auditor import Answer, Handed, Story, is_unknown
@@ -132,16 +132,27 @@ async def collect(store: Store, ledger: Ledger, handed: Iterable[Handed]) -> lis
         story(message_id).cancels = answers
     for each in handed:
         story(each.message_id).handed.append(each)
-    for row in await _events(store):
-        story(str(row["message_id"])).log.append((Change(row["change"]), Status(row["status"])))
+    for log in (await _logs(store)).values():
+        for row in in_order(log):
+            told = story(str(row["message_id"]))
+            told.log.append((Change(row["change"]), Status(row["status"])))
+            told.logged_at.append(made_at(str(row["id"])))
     return list(stories.values())
 
 
-async def _events(store: Store) -> Iterable[Row]:
-    """The event logs of what was sent, each in the order in which `MessageVerbs.timeline` shows it."""
+async def _logs(store: Store) -> Mapping[str, list[Row]]:
+    """The event logs of what was sent, by message; `in_order` is how `MessageVerbs.timeline` shows them."""
     log = message_events.c
-    statement = select(log.message_id, log.change, log.status).where(log.change != RECEIVE)
-    return await store.engine.fetch(statement.order_by(log.message_id, log.id))
+    statement = select(log.id, log.message_id, log.change, log.status).where(log.change != RECEIVE)
+    logs: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in await store.engine.fetch(statement.order_by(log.message_id)):
+        logs[str(row["message_id"])].append(row)
+    return logs
+
+
+def made_at(uuid7: str) -> Instant:
+    """When an id was made, to the millisecond."""
+    return Instant(int(uuid7.replace("-", "")[:12], 16) * MILLISECOND)
 
 
 async def pending(store: Store) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from tests.chaos.workload import until
 HANDSETS = {"+15005550000": 80, "+15005550001": 5, "+15005550003": 5, "+15005550007": 5, "+15005550008": 5}
 """Delivered, not delivered, refused, the receipt before the answer, two receipts; how many of 100 go to each."""
 CLIENTS = 48
+BETWEEN = (200, 500)
 CANCEL_ANSWERS = {200: Answer.CANCELLED, 403: Answer.REFUSED}
 
 
@@ -36,12 +38,24 @@ def quick(record: Path, **own: str) -> dict[str, str]:
     }
 
 
-class Server:
-    """A server that may go down and come up again, each time at another address."""
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom clients are, where there is no sandbox to tell them."""
 
-    def __init__(self, database_url: str, settings: Mapping[str, str]) -> None:
+    api_key: str
+    number: str
+
+
+class Server:
+    """A server that may go down and come up again, each time at another address.
+
+    It is a sandbox, unless clients have an account with it.
+    """
+
+    def __init__(self, database_url: str, settings: Mapping[str, str], account: Account | None = None) -> None:
         self._database_url = database_url
         self._settings = settings
+        self._account = account
         self._process = ServerProcess(database_url)
         self._until_down = ExitStack()
         self.up = asyncio.Event()
@@ -50,7 +64,7 @@ class Server:
 
     async def start(self) -> None:
         """Return once it accepts requests."""
-        process = ServerProcess(self._database_url, self._settings)
+        process = ServerProcess(self._database_url, self._settings, sandbox=self._account is None)
         self._process = await asyncio.to_thread(self._until_down.enter_context, process)
         self.up.set()
 
@@ -91,7 +105,8 @@ class Server:
     async def ask(self, session: aiohttp.ClientSession, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """The status and body of an answer; waits while the server is down."""
         await self.up.wait()
-        headers = {"authorization": f"Bearer {self._process.ready['api_key']}"}
+        key = self._account.api_key if self._account else self._process.ready["api_key"]
+        headers = {"authorization": f"Bearer {key}"}
         url = self._process.base_url + path
         async with session.request(method, url, json=body, headers=headers) as response:
             return response.status, await response.json()
@@ -99,7 +114,7 @@ class Server:
     @property
     def number(self) -> str:
         """The number to send from."""
-        return self._process.ready["from_number"]
+        return self._account.number if self._account else self._process.ready["from_number"]
 
     async def _down(self) -> None:
         self.up.clear()
@@ -108,9 +123,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(database_url: str, settings: Mapping[str, str], count: int = 1) -> AsyncIterator[list[Server]]:
+async def serving(
+    database_url: str, settings: Mapping[str, str], count: int = 1, account: Account | None = None
+) -> AsyncIterator[list[Server]]:
     """Servers on one database, stopped at the end if they are still up."""
-    servers = [Server(database_url, settings) for _ in range(count)]
+    servers = [Server(database_url, settings, account) for _ in range(count)]
     try:
         for server in servers:
             await server.start()
@@ -122,14 +139,24 @@ async def serving(database_url: str, settings: Mapping[str, str], count: int = 1
                 await server.stop()
 
 
+Compose = Callable[[], Mapping[str, str]]
+"""What the next message says, and to whom."""
+
+
 class Client:
     """Sends requests, and writes down every answer and every one that did not come."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, ledger: Ledger, chance: Random, fields: Mapping[str, str]
+        self,
+        session: aiohttp.ClientSession,
+        ledger: Ledger,
+        chance: Random,
+        fields: Mapping[str, str],
+        compose: Compose | None = None,
     ) -> None:
         self._session = session
         self._fields = fields
+        self._compose = compose or self._to_handset
         self._ledger = ledger
         self._chance = chance
         self._clock = SystemClock()
@@ -158,8 +185,7 @@ class Client:
 
     async def _take(self, server: Server, path: str, more: Mapping[str, str]) -> str | None:
         await server.up.wait()
-        [handset] = self._chance.choices([*HANDSETS], [*HANDSETS.values()])
-        body = {"from": server.number, "to": handset, "text": "Your order is on its way.", **self._fields, **more}
+        body = {"from": server.number, **self._compose(), **self._fields, **more}
         got = await self._ask(server, "POST", path, body)
         if got is None:
             return None
@@ -170,6 +196,10 @@ class Client:
         message_id = str(got[1]["data"]["id"])
         await self._ledger.took(message_id)
         return message_id
+
+    def _to_handset(self) -> Mapping[str, str]:
+        [handset] = self._chance.choices([*HANDSETS], [*HANDSETS.values()])
+        return {"to": handset, "text": "Your order is on its way."}
 
     async def _ask(self, server: Server, method: str, path: str, body: object = None) -> tuple[int, Any] | None:
         """None when the answer was lost, or says that nobody knows what became of the request."""
@@ -186,33 +216,51 @@ class Client:
 
 
 @asynccontextmanager
-async def client(ledger: Ledger, chance: Random, **fields: str) -> AsyncIterator[Client]:
-    """A client that writes into `ledger`, and gives its messages these fields beside the usual ones."""
+async def client(
+    ledger: Ledger, chance: Random, compose: Compose | None = None, **fields: str
+) -> AsyncIterator[Client]:
+    """A client that writes into `ledger`, and gives its messages these fields beside what it composes."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        yield Client(session, ledger, chance, fields)
+        yield Client(session, ledger, chance, fields, compose)
 
 
 Disaster = Callable[[Server], Awaitable[None]]
 
 
-async def storm(server: Server, ledger: Ledger, chance: Random, disasters: Sequence[Disaster], **fields: str) -> None:
-    """Load a server, and let one disaster after another happen to it while many requests are under way."""
+async def storm(
+    server: Server,
+    ledger: Ledger,
+    chance: Random,
+    disasters: Sequence[Disaster],
+    compose: Compose | None = None,
+    *,
+    others: Sequence[Server] = (),
+    crowd: int = CLIENTS,
+    between: tuple[int, int] = BETWEEN,
+    **fields: str,
+) -> None:
+    """Load a server, and let one disaster after another happen to it while many requests are under way.
+
+    What is cancelled is cancelled there, or at one of the others. `between` two disasters there are so many answers.
+    """
     calm = asyncio.Event()
-    async with client(ledger, chance, **fields) as sender, asyncio.TaskGroup() as clients:
-        for _ in range(CLIENTS):
-            clients.create_task(_be_busy(sender, server, chance, calm))
+    async with client(ledger, chance, compose, **fields) as sender, asyncio.TaskGroup() as clients:
+        for _ in range(crowd):
+            clients.create_task(_be_busy(sender, server, [server, *others], chance, calm))
         for disaster in disasters:
-            await ledger.more_answers(chance.randint(200, 500))
+            await ledger.more_answers(chance.randint(*between))
             await disaster(server)
-        await ledger.more_answers(200)
+        await ledger.more_answers(between[0])
         calm.set()
 
 
-async def _be_busy(sender: Client, server: Server, chance: Random, calm: asyncio.Event) -> None:
+async def _be_busy(
+    sender: Client, server: Server, all_servers: Sequence[Server], chance: Random, calm: asyncio.Event
+) -> None:
     """Send, schedule, and cancel most of what was scheduled about when it falls due."""
     while not calm.is_set():
         await sender.send(server)
         message_id, send_at = await sender.schedule(server, chance.randint(50, 500) * MILLISECOND)
         if message_id is not None and chance.random() < 0.7:
             moment = Instant(send_at + chance.randint(-100, 20) * MILLISECOND)
-            await sender.change_mind(message_id, moment, [server, server])
+            await sender.change_mind(message_id, moment, chance.choices(all_servers, k=2))

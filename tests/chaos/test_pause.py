@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.carrier_settings import SANDBOX
 from heliograph.domain.instant import MILLISECOND
 from heliograph.store.engine import open_engine
 from heliograph.store.messages import Acceptance, Accepted
@@ -58,8 +59,8 @@ async def make_due(url: str) -> None:
     await store.start()
     await store.accounts.refresh()
     now = store.clock.now()
-    batch = [new_message(now, None) for _ in range(MESSAGES)]
-    assert await store.accept(Acceptance(batch, store.accounts.epoch, NO_LIMIT)) is Accepted.TAKEN
+    batch = [new_message(now, None, SANDBOX) for _ in range(MESSAGES)]
+    assert (await store.accept(Acceptance(batch, store.accounts.epoch, NO_LIMIT))).outcome is Accepted.TAKEN
     await store.stop()
 
 

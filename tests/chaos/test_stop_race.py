@@ -133,7 +133,7 @@ async def _send(
     message = new_message(store.clock.now(), send_at)
     facts = replace(message.facts, own_webhooks=True, webhook_url=NOWHERE)
     message = replace(message, recipient=person, facts=facts)
-    answer = await store.accept(Acceptance([message], store.accounts.epoch, NO_LIMIT))
+    answer = (await store.accept(Acceptance([message], store.accounts.epoch, NO_LIMIT))).outcome
     if answer is Accepted.TAKEN:
         await ledger.took(message.id)
         told.late += [message.id] * stopped

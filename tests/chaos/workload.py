@@ -1,16 +1,17 @@
 """Nodes of one database in this process, messages for them, and clients that change their minds at the last moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
 from heliograph import randomness
-from heliograph.carriers.interface import Abilities, Inbox
+from heliograph.carriers.interface import Abilities, Inbox, Taken
 from heliograph.clock import Clock, SystemClock
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
 from heliograph.dispatch.upkeep import Upkeep
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import HOUR, MILLISECOND, SECOND, Instant
 from heliograph.domain.lifecycle import Status, born
@@ -41,8 +42,8 @@ OPTIONS = DispatchOptions(
 )
 
 
-def new_message(now: Instant, send_at: Instant | None) -> Message:
-    """An SMS taken at `now`, for `send_at` or for at once."""
+def new_message(now: Instant, send_at: Instant | None, carrier: str = "witness") -> Message:
+    """An SMS taken at `now`, for `send_at` or for at once, that is planned for `carrier`."""
     due = now if send_at is None else send_at
     return Message(
         id=MessageId(randomness.new_id(now)),
@@ -61,6 +62,7 @@ def new_message(now: Instant, send_at: Instant | None) -> Message:
         due_at=due,
         valid_until=Instant(due + HOUR),
         facts=Facts(Encoding.GSM7, 25),
+        carrier=carrier,
     )
 
 
@@ -71,14 +73,21 @@ class Witness:
     abilities = Abilities(repeatable=False, receipts=False, mms=True)
 
     def __init__(self) -> None:
+        self.changed: Callable[[], None] = lambda: None
         self.handed: list[Handed] = []
+        self.room = NO_LIMIT
+        self.up = True
         self._clock = SystemClock()
 
-    async def submit(self, message: Message) -> str:
+    def state(self) -> CarrierState:
+        """It is always there."""
+        return CarrierState(name=self.name, kind="witness", up=True)
+
+    async def submit(self, message: Message, until: int) -> Taken:
         """Take everything."""
         self.handed.append(Handed(message.id, message.attempts, self._clock.now()))
         await asyncio.sleep(0)
-        return f"witness-{message.id}"
+        return Taken((f"witness-{message.id}",))
 
     async def start(self, inbox: Inbox) -> None:
         """Nothing to connect."""
@@ -127,7 +136,7 @@ class Race:
 async def run_race(race: Race, nodes: Sequence[Node], ledger: Ledger, chance: Random) -> None:
     """Schedule messages, and cancel each of them about when it falls due, while a dispatcher stops and starts."""
     clock = nodes[0].store.clock
-    first = clock.now() + 3 * SECOND
+    first = clock.now() + 5 * SECOND
     moments = [Instant(first + chance.randrange(race.spread)) for _ in range(race.messages)]
     taken = await asyncio.gather(*(_schedule(chance.choice(nodes), ledger, moment) for moment in moments))
     assert clock.now() < first, "the messages were due before the race began"
@@ -147,7 +156,7 @@ async def _restart(dispatcher: Dispatcher, ledger: Ledger, messages: int) -> Non
 async def _schedule(node: Node, ledger: Ledger, send_at: Instant) -> Message:
     store = node.store
     message = new_message(store.clock.now(), send_at)
-    assert await store.accept(Acceptance([message], store.accounts.epoch, NO_LIMIT)) is Accepted.TAKEN
+    assert (await store.accept(Acceptance([message], store.accounts.epoch, NO_LIMIT))).outcome is Accepted.TAKEN
     await ledger.took(message.id)
     return message
 
