@@ -72,7 +72,7 @@ async def _group_commit(name: str, store: Store, rounds: int, seconds: float) ->
     async def accept(batch: Sequence[Message]) -> None:
         acceptances = [Acceptance([each], epoch, _MAX_PENDING) for each in batch]
         answers = await asyncio.gather(*(store.accept(each) for each in acceptances))
-        if any(answer is not Accepted.TAKEN for answer in answers):
+        if any(answer.outcome is not Accepted.TAKEN for answer in answers):
             raise SystemExit(f"not every message was taken: {answers}")
 
     ways = {size: _Way(str(size), accept) for size in SIZES}

@@ -27,8 +27,9 @@ from heliograph.domain.text import Encoding
 from heliograph.outgoing import OutgoingHttp, OutgoingOptions
 from heliograph.server import open_store
 from heliograph.settings import load
-from heliograph.store.claims import Claim, Outcome
+from heliograph.store.claims import Claim
 from heliograph.store.messages import Acceptance, Accepted
+from heliograph.store.outcomes import Outcome
 from heliograph.store.schema import migrate
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
@@ -129,14 +130,13 @@ async def _prepare(store: Store, profile: Profile) -> None:
     messages = [_message(store, profile) for _ in range(EVENTS)]
     epoch = store.accounts.epoch
     taken = await asyncio.gather(*(store.accept(Acceptance([each], epoch, _MAX_PENDING)) for each in messages))
-    if any(answer is not Accepted.TAKEN for answer in taken):
+    if any(answer.outcome is not Accepted.TAKEN for answer in taken):
         raise SystemExit("not every message was taken")
     token = randomness.new_id(store.clock.now())
     claimed = await store.claim(Claim(token, "bench", EVENTS, HOUR))
     now = store.clock.now()
     outcomes = [
-        Outcome(each.id, token, Change.ACCEPT, now, left_at=now, carrier_message_id=f"bench-{each.id}")
-        for each in claimed.messages
+        Outcome(each.id, token, Change.ACCEPT, now, left_at=now, ids=(f"bench-{each.id}",)) for each in claimed.messages
     ]
     if sum(await asyncio.gather(*(store.record(each) for each in outcomes))) != EVENTS:
         raise SystemExit("not every outcome was recorded")
