@@ -17,7 +17,8 @@ TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 FUNCTION_LINES = 60
 FILE_LINES = 600
 # Bytes in, events and bytes out: the shells around these own the sockets and the timers.
-SANS_IO = [path for path in (SOURCE / "carriers" / "smpp").glob("*.py") if path.name != "link.py"]
+SHELLS = {"binds.py", "carrier.py", "link.py", "smsc.py", "smsc_connection.py", "smsc_record.py", "throttling.py"}
+SANS_IO = [path for path in (SOURCE / "carriers" / "smpp").glob("*.py") if path.name not in SHELLS]
 
 SQL = re.compile(r"\b(SELECT\b.+\bFROM|INSERT INTO|UPDATE\b.+\bSET|DELETE FROM|(CREATE|ALTER|DROP) TABLE)\b", re.DOTALL)
 SILENCES = re.compile(r"#\s*(noqa|ruff: noqa|type: ignore|mypy: |pragma: no cover)")

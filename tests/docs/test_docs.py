@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 
 from heliograph.api.app import PREFIX, RESOURCES, SANDBOX
 from heliograph.api.messages import not_served
+from heliograph.carrier_settings import KINDS
 from heliograph.carriers.sandbox import SCRIPTS
 from heliograph.cli import parser
 from heliograph.domain.errors import Code
@@ -37,6 +38,7 @@ ROW = re.compile(r"^\| `(GET|POST|PATCH|PUT|DELETE) (/\S+)` \|", re.MULTILINE)
 SETTING = re.compile(r"`([a-z]+\.[a-z_]+)`")
 COMMAND = re.compile(r"(?:`|\$ |^)(heliograph(?: [a-z]+)+)", re.MULTILINE)
 VARIABLE = re.compile(r"\bHELIOGRAPH_[A-Z][A-Z_]*[A-Z]\b")
+CARRIER_VARIABLE = re.compile(r"\bHELIOGRAPH_CARRIERS__[A-Z0-9]+(_[A-Z0-9]+)*?__")
 
 # What an exact run shows otherwise: moments, and how far the clock has got meanwhile.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|(?<=\"ahead_seconds\":)[\d.]+")
@@ -71,7 +73,10 @@ def test_every_page_that_is_made_whole_is_there() -> None:
 
 def test_every_environment_variable_exists(text: str) -> None:
     known = {f"HELIOGRAPH_{name.upper().replace('.', '__')}" for name in SETTINGS} | {"HELIOGRAPH_CONFIG"}
-    assert set(VARIABLE.findall(text)) <= known | read_by_tests()
+    # Carriers have the names that their operator gives them; what follows the name is a setting.
+    named = {CARRIER_VARIABLE.sub("HELIOGRAPH_CARRIERS__", each) for each in VARIABLE.findall(text)}
+    of_carriers = {f"HELIOGRAPH_CARRIERS__{name.upper()}" for kind in KINDS.values() for name in kind.settings()}
+    assert named <= known | of_carriers | read_by_tests()
 
 
 def test_every_setting_exists(text: str) -> None:
