@@ -188,6 +188,7 @@ def smpp_options(name: str, given: SmppSettings) -> SmppOptions:
         interface_version=given.interface_version,
         address_range=given.address_range,
         window=given.window,
+        part_interval=given.throughput,
         bind_timeout=given.bind_timeout,
         response_timeout=given.response_timeout,
         enquire_interval=given.enquire_interval,

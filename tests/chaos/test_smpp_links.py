@@ -58,7 +58,7 @@ async def test_what_a_throttling_carrier_never_took_expires_and_what_it_may_have
 ) -> None:
     account, ledger = await prepare(database_url), Ledger()
     async with centre(tmp_path / "record", NO_RECEIPTS) as smsc, reading(database_url) as store:
-        settings = over_smpp(tmp_path, smsc.port, validity="6s", settle_after="1s")
+        settings = over_smpp(tmp_path, smsc.port, validity="12s", settle_after="1s")
         async with (
             serving(database_url, settings, account=account) as (server,),
             client(ledger, chance, Letters(chance, {})) as sender,

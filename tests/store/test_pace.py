@@ -373,13 +373,13 @@ async def test_a_carrier_is_given_as_much_as_its_throughput_lets_through(store: 
 async def test_a_claim_says_when_the_carrier_may_be_given_more(store: Store) -> None:
     for _ in range(10):
         await overdue(store)
-    await claim(store, interval=TEN_A_SECOND)
-    claimed = await claim(store, interval=TEN_A_SECOND)
+    await claim(store, interval=SECOND)
+    claimed = await claim(store, interval=SECOND)
     assert claimed.again_at is not None
     wait = claimed.again_at - store.clock.now()
-    assert 0 < wait <= TEN_A_SECOND
+    assert 0 < wait <= SECOND
     await advance(store, wait)
-    assert len((await claim(store, interval=TEN_A_SECOND)).messages) == 1
+    assert len((await claim(store, interval=SECOND)).messages) == 1
 
 
 async def test_where_the_throughput_is_no_bound_nothing_is_said(store: Store) -> None:

@@ -254,7 +254,10 @@ class Dispatcher(Loop):
         message = claimed.message
         progress = self._progress(failure) or message.progress
         # Once it may be with this carrier no other is given it: another could not recognise it.
-        due_at, carrier = self._next_try(message, failure, now, moved=progress is None and not claimed.in_doubt)
+        if isinstance(failure, Throttled | Unreachable) and self._only_waited(claimed):
+            due_at, carrier = _place(message), None
+        else:
+            due_at, carrier = self._next_try(message, failure, now, moved=progress is None and not claimed.in_doubt)
         return Outcome(
             message.id, claimed.token, Change.DEFER, now, due_at=due_at, carrier=carrier, progress=progress,
             left_at=left_at if progress else None, detail=failure.error.detail,
@@ -292,11 +295,8 @@ class Dispatcher(Loop):
     ) -> tuple[Instant, str | None]:
         """When it is tried again, and with whom.
 
-        What a carrier had no way or no room for keeps its place in the lane: the carrier tells when it takes more. What
-        was refused for now is given to the next carrier at once, and waits when all have refused it.
+        What was refused for now is given to the next carrier at once, and waits when all have refused it.
         """
-        if isinstance(failure, Throttled | Unreachable) and self.carrier.room == 0:
-            return message.received_at if message.send_at is None else message.send_at, None
         usable = {*self._usable(), self.carrier.name}
         carrier = self._planner.after(message, usable) if moved and isinstance(failure, TemporarilyRefused) else None
         others = len(usable.intersection(self._planner.plan(message)))
@@ -304,12 +304,24 @@ class Dispatcher(Loop):
             return now, carrier
         return Instant(now + self._wait(message)), carrier
 
+    def _only_waited(self, claimed: InHand) -> bool:
+        """Whether the carrier had no room, or its turn did not come within the lease: then it keeps its place.
+
+        The carrier tells when it takes more; a lease that went by is pause enough.
+        """
+        return self.carrier.room == 0 or monotonic() >= claimed.usable_until
+
     def _wait(self, message: Message) -> int:
         return backoff(message.attempts, self._options.retry_base, self._options.retry_max, randomness.fraction())
 
 
 def _none() -> Sequence[str]:
     return ()
+
+
+def _place(message: Message) -> Instant:
+    """Where it stands in its lane."""
+    return message.received_at if message.send_at is None else message.send_at
 
 
 def _known(progress: Progress | None) -> Progress | None:

@@ -59,6 +59,22 @@ async def test_a_message_is_taken_under_the_carriers_id(start: Start) -> None:
         assert state.rate > 0
 
 
+async def test_parts_keep_the_distance_that_the_carrier_wants(start: Start) -> None:
+    smsc = await start()
+    async with a_carrier(smsc.port, part_interval=50 * MILLISECOND) as sending:
+        begun = monotonic()
+        assert len(await sending.sends(LONG)) == 3
+        assert monotonic() - begun >= 100 * MILLISECOND
+
+
+async def test_parts_whose_turn_does_not_come_are_left_for_the_next_try(start: Start) -> None:
+    smsc = await start()
+    async with a_carrier(smsc.port, part_interval=HOUR) as sending:
+        (task,) = sending.starts_sending(LONG, within=SECOND)
+        failure = await failure_of(task)
+        assert (type(failure), failure.taken, failure.parts) == (Unreachable, ("m1",), 3)
+
+
 @pytest.mark.parametrize("way", LongMessages)
 async def test_a_long_message_is_taken_in_each_way(start: Start, way: LongMessages) -> None:
     smsc = await start(show=True)

@@ -76,6 +76,8 @@ class SmppOptions:
 
     window: int = 10
     """Submits that may be unanswered at once on each bind."""
+    part_interval: int = 0
+    """Between two parts of one message, as the carrier's throughput wants it; 0 is without bound."""
     inbox_limit: int = 1_000
     """Deliveries that may wait to be kept on each bind before reading stops."""
     connect_timeout: int = 10 * SECOND

@@ -79,6 +79,8 @@ class Sender:
         passage = _Passage(message.id, outgoing, taken, self._last_order, until, self._links)
         try:
             for part in outgoing.parts[len(taken) :]:
+                if part.number > 1 and self._options.part_interval:
+                    await self.gate.space(self._options.part_interval, until)
                 taken.append(await self._take(part, passage))
         except CarrierFailure as why:
             self._count(why)

@@ -88,6 +88,10 @@ class Gate:
             case _:
                 return 0
 
+    async def space(self, interval: int, until: int) -> None:
+        """Let the time between two parts of a message go by, but no more than there is until a moment."""
+        await asyncio.sleep(max(0, min(interval, until - monotonic())) / SECOND)
+
     async def turn(self, order: int, until: int, ready: Callable[[], bool]) -> None:
         """Return when it is the turn of number `order`, which is to send at once then, and to tell `ended`.
 
