@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from starlette.routing import compile_path
 
-from heliograph.api.app import PREFIX, RESOURCES, SANDBOX
+from heliograph.api import sandbox
+from heliograph.api.app import PREFIX, RESOURCES
 from heliograph.api.messages import not_served
 from heliograph.carrier_settings import KINDS
 from heliograph.carriers.sandbox import SCRIPTS
@@ -92,7 +93,7 @@ def test_every_error_code_exists(text: str) -> None:
 
 def test_every_path_is_served(text: str) -> None:
     served = [compile_path(PREFIX + path)[0] for path in RESOURCES] + [compile_path(path)[0] for path in RESOURCES]
-    served += [compile_path(path)[0] for path in [*SANDBOX, "/healthz"]]
+    served += [compile_path(path)[0] for path in [*sandbox.RESOURCES, "/healthz"]]
     named = {path.rstrip(".") for path in PATH.findall(text)}
     assert [path for path in named if not any(each.match(path) for each in served)] == []
 
@@ -135,8 +136,8 @@ def test_a_broken_link_is_seen(bad: str) -> None:
 
 def test_the_endpoints_are_all_listed_and_no_others() -> None:
     listed = ROW.findall((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
-    every = {**RESOURCES, **SANDBOX}.items()
-    served = {(method, path) for path, methods in every for method in methods if methods[method] is not not_served}
+    every = {**RESOURCES, **sandbox.RESOURCES}.items()
+    served = {(method, path) for path, methods in every for method in methods if methods[method].endpoint is not not_served}
     assert sorted(listed) == sorted({*served, ("GET", "/healthz")})
 
 

@@ -5,8 +5,7 @@ request -> route -> method -> endpoint -> response
                                  +-- Refusal, TooLarge, StoreUnavailable, a fault of ours --> problem
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,67 +15,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from heliograph.api import autoresponses, carrier_webhooks, messages, opt_outs, profiles, sandbox, webhook_deliveries
 from heliograph.api.body import TooLarge
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import Methods, Resources
 from heliograph.api.problems import DO_NOT_RETRY, problem
-from heliograph.domain.compose import Form
 from heliograph.domain.errors import Code, Refusal
 from heliograph.log import get_logger
 from heliograph.store.engine import StoreUnavailable
 
 logger = get_logger("api")
 
-Endpoint = Callable[[ApiContext, Request], Awaitable[Response]]
-Methods = Mapping[str, Endpoint]
-
 PREFIX = "/v2"
 
-
-def _send(form: Form) -> Endpoint:
-    return partial(messages.send, form=form)
-
-
-RESOURCES: Mapping[str, Methods] = {
-    "/messages": {"POST": _send(Form.ANY)},
-    "/messages/schedule": {"POST": _send(Form.SCHEDULE)},
-    "/messages/long_code": {"POST": _send(Form.LONG_CODE)},
-    "/messages/short_code": {"POST": _send(Form.SHORT_CODE)},
-    "/messages/number_pool": {"POST": _send(Form.NUMBER_POOL)},
-    "/messages/group_mms": {"POST": _send(Form.GROUP_MMS)},
-    "/messages/alphanumeric_sender_id": {"POST": _send(Form.ALPHANUMERIC)},
-    "/messages/whatsapp": {"POST": messages.not_served},
-    "/messages/rcs": {"POST": messages.not_served},
-    "/messages/group/{message_id}": {"GET": messages.retrieve_group},
-    "/messages/{id}": {"GET": messages.retrieve, "DELETE": messages.cancel},
-    "/messages/{id}/timeline": {"GET": messages.timeline},
-    "/webhook_deliveries": {"GET": webhook_deliveries.index},
-    "/webhook_deliveries/replay": {"POST": webhook_deliveries.replay_since},
-    "/webhook_deliveries/{id}": {"GET": webhook_deliveries.retrieve},
-    "/webhook_deliveries/{id}/replay": {"POST": webhook_deliveries.replay},
-    "/messaging_profiles": {"POST": profiles.create, "GET": profiles.index},
-    "/messaging_profiles/{id}": {"GET": profiles.retrieve, "PATCH": profiles.change},
-    "/messaging_profiles/{profile_id}/autoresp_configs": {"GET": autoresponses.index, "POST": autoresponses.create},
-    "/messaging_profiles/{profile_id}/autoresp_configs/{autoresp_cfg_id}": {
-        "GET": autoresponses.retrieve,
-        "PUT": autoresponses.replace,
-        "DELETE": autoresponses.delete,
-    },
-    "/messaging_optouts": {"GET": opt_outs.index},
+RESOURCES: Resources = {
+    path: methods
+    for module in (messages, webhook_deliveries, profiles, autoresponses, opt_outs)
+    for path, methods in module.RESOURCES.items()
 }
-"""What is served under `/v2` and, as the same, without it."""
-
-SANDBOX: Mapping[str, Methods] = {
-    "/sandbox/clock": {"GET": sandbox.clock},
-    "/sandbox/clock/advance": {"POST": sandbox.advance},
-    "/sandbox/handsets": {"GET": sandbox.handsets},
-    "/sandbox/handsets/{number}": {"GET": sandbox.handset},
-    "/sandbox/handsets/{number}/messages": {"POST": sandbox.write},
-}
+"""What is served under `/v2` and, as the same, without it. Of two paths that match, the earlier is taken."""
 
 
 def create_app(context: ApiContext) -> ASGIApp:
     """The API as an ASGI application."""
     served = {PREFIX + path: methods for path, methods in RESOURCES.items()} | dict(RESOURCES)
     if context.sandbox is not None:
-        served |= SANDBOX
+        served |= sandbox.RESOURCES
     resources = {path: _Resource(context, methods) for path, methods in served.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes.append(Route("/healthz", _healthy))
@@ -114,11 +75,11 @@ class _Resource:
         return problem(refusal, headers={"allow": allowed})
 
     async def _answer(self, request: Request) -> Response:
-        endpoint = self._methods.get(request.method)
-        if endpoint is None:
+        operation = self._methods.get(request.method)
+        if operation is None:
             return self._no_such_method(request.method)
         try:
-            return await endpoint(self._context, request)
+            return await operation.endpoint(self._context, request)
         except Refusal as refusal:
             return problem(refusal)
         except TooLarge:

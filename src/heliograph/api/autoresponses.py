@@ -11,6 +11,7 @@ from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import Operation, Parameter, Resources, bound_parameters
 from heliograph.api.paging import page_meta, read_between, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
@@ -208,3 +209,27 @@ def _filter(request: Request) -> AutoresponseFilter:
         detail = f"'country_code' is a country such as 'US', or '*'; got '{country_code[:32]}'."
         raise Refusal(Code.INVALID_FILTER, detail, parameter="country_code")
     return AutoresponseFilter(country_code, read_between(query, "created_at"), read_between(query, "updated_at"))
+
+
+RESOURCES: Resources = {
+    "/messaging_profiles/{profile_id}/autoresp_configs": {
+        "GET": Operation(
+            index,
+            "List automatic replies",
+            answer=AutoresponseBody,
+            query=[
+                Parameter("country_code", "only those for this country, or `*`"),
+                *bound_parameters("created_at"),
+                *bound_parameters("updated_at"),
+            ],
+            listed=True,
+        ),
+        "POST": Operation(create, "Create an automatic reply", AutoresponseRequest, AutoresponseBody),
+    },
+    "/messaging_profiles/{profile_id}/autoresp_configs/{autoresp_cfg_id}": {
+        "GET": Operation(retrieve, "Read an automatic reply", answer=AutoresponseBody),
+        "PUT": Operation(replace, "Replace an automatic reply", AutoresponseRequest, AutoresponseBody),
+        "DELETE": Operation(delete, "Delete an automatic reply", answer=str, flat=True),
+    },
+}
+"""`/messaging_profiles/{profile_id}/autoresp_configs`."""

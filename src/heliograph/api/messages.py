@@ -1,6 +1,7 @@
 """`/messages`: send, schedule, read, call off."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,11 +10,14 @@ from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext, StaleAccounts
+from heliograph.api.operations import Operation, Resources
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import (
     SEND_DECODER,
+    CancelledBody,
     Data,
     EventBody,
+    SendRequest,
     cancelled_body,
     encode,
     lateness_ms,
@@ -252,3 +256,29 @@ def _too_late(message: Message, now: int, cutoff: int) -> Refusal:
 
 def _json(body: object) -> Response:
     return Response(encode(body), media_type=JSON)
+
+
+def _sending(form: Form, summary: str) -> Operation:
+    return Operation(partial(send, form=form), summary, SendRequest, MessageBody)
+
+
+RESOURCES: Resources = {
+    "/messages": {"POST": _sending(Form.ANY, "Send a message, now or later")},
+    "/messages/schedule": {"POST": _sending(Form.SCHEDULE, "Schedule a message")},
+    "/messages/long_code": {"POST": _sending(Form.LONG_CODE, "Send from a long code or a toll-free number")},
+    "/messages/short_code": {"POST": _sending(Form.SHORT_CODE, "Send from a short code")},
+    "/messages/number_pool": {"POST": _sending(Form.NUMBER_POOL, "Send from the number pool of a profile")},
+    "/messages/group_mms": {"POST": _sending(Form.GROUP_MMS, "Send an MMS to a group")},
+    "/messages/alphanumeric_sender_id": {"POST": _sending(Form.ALPHANUMERIC, "Send from an alphanumeric sender")},
+    "/messages/whatsapp": {"POST": Operation(not_served, "Not served")},
+    "/messages/rcs": {"POST": Operation(not_served, "Not served")},
+    "/messages/group/{message_id}": {
+        "GET": Operation(retrieve_group, "Read the messages of a group MMS", answer=list[MessageBody])
+    },
+    "/messages/{id}": {
+        "GET": Operation(retrieve, "Read a message", answer=MessageBody | InboundBody),
+        "DELETE": Operation(cancel, "Cancel a scheduled message", answer=CancelledBody, flat=True),
+    },
+    "/messages/{id}/timeline": {"GET": Operation(timeline, "Read what happened to a message", answer=list[EventBody])},
+}
+"""`/messages`."""

@@ -9,6 +9,14 @@ from starlette.responses import Response
 
 from heliograph.api.auth import Caller
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import (
+    PAGE_PARAMETERS,
+    Operation,
+    Parameter,
+    Resources,
+    bound_parameters,
+    filter_parameters,
+)
 from heliograph.api.paging import page_meta, read_between, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
@@ -101,3 +109,22 @@ def _masked(query: QueryParams) -> bool:
         detail = f"'redaction_enabled' must be true or false, got '{text[:32]}'."
         raise Refusal(Code.BAD_REQUEST, detail, parameter="redaction_enabled")
     return text == "true"
+
+
+RESOURCES: Resources = {
+    "/messaging_optouts": {
+        "GET": Operation(
+            index,
+            "List opt-outs",
+            answer=OptOutBody,
+            query=[
+                *PAGE_PARAMETERS,
+                *filter_parameters(FILTERS),
+                *bound_parameters("created_at"),
+                Parameter("redaction_enabled", "whether numbers are masked", {"enum": ["true", "false"]}),
+            ],
+            listed=True,
+        )
+    },
+}
+"""`/messaging_optouts`."""

@@ -15,6 +15,7 @@ from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody, wrong_type
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import PAGE_PARAMETERS, Operation, Resources, filter_parameters
 from heliograph.api.paging import page_meta, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
@@ -270,3 +271,18 @@ _CHECKS: Mapping[str, Callable[[Any], None]] = {
     "v1_secret": _check_secret,
 }
 """What each field has to be by itself, in the order they are judged in."""
+
+
+RESOURCES: Resources = {
+    "/messaging_profiles": {
+        "POST": Operation(create, "Create a messaging profile", ProfileRequest),
+        "GET": Operation(
+            index, "List messaging profiles", query=[*PAGE_PARAMETERS, *filter_parameters(FILTERS)], listed=True
+        ),
+    },
+    "/messaging_profiles/{id}": {
+        "GET": Operation(retrieve, "Read a messaging profile"),
+        "PATCH": Operation(change, "Change a messaging profile", ProfileChange),
+    },
+}
+"""`/messaging_profiles`."""

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import Operation, Resources
 from heliograph.api.problems import JSON
-from heliograph.api.shapes import Data, arrival_body, encode
-from heliograph.bodies import inbound_body
+from heliograph.api.shapes import ArrivalBody, Data, arrival_body, encode
+from heliograph.bodies import InboundBody, inbound_body
 from heliograph.domain.address import BadAddress, parse_destination
 from heliograph.domain.compose import MAX_MEDIA, check_url
 from heliograph.domain.errors import Code, Refusal
@@ -155,3 +156,17 @@ def _clock(context: ApiContext) -> Response:
 
 def _json(body: object) -> Response:
     return Response(encode(body), media_type=JSON)
+
+
+RESOURCES: Resources = {
+    "/sandbox/clock": {"GET": Operation(clock, "Read the test clock")},
+    "/sandbox/clock/advance": {"POST": Operation(advance, "Move the test clock", AdvanceRequest)},
+    "/sandbox/handsets": {"GET": Operation(handsets, "List handsets")},
+    "/sandbox/handsets/{number}": {
+        "GET": Operation(handset, "Read what arrived at a handset", answer=list[ArrivalBody])
+    },
+    "/sandbox/handsets/{number}/messages": {
+        "POST": Operation(write, "Write from a handset", WriteRequest, InboundBody)
+    },
+}
+"""`/sandbox`, beside `/v2`."""

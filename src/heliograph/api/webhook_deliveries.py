@@ -11,6 +11,7 @@ from starlette.responses import Response
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext
+from heliograph.api.operations import PAGE_PARAMETERS, Operation, Resources, filter_parameters
 from heliograph.api.paging import page_meta, read_between, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
@@ -284,3 +285,20 @@ def _time(instant: Instant | None) -> str | UnsetType:
 
 def _json(body: object) -> Response:
     return Response(encode(body), media_type=JSON)
+
+
+RESOURCES: Resources = {
+    "/webhook_deliveries": {
+        "GET": Operation(
+            index,
+            "List deliveries of events",
+            answer=DeliveryBody,
+            query=[*PAGE_PARAMETERS, *filter_parameters(FILTERS)],
+            listed=True,
+        )
+    },
+    "/webhook_deliveries/replay": {"POST": Operation(replay_since, "Replay events since a moment", ReplaySinceRequest)},
+    "/webhook_deliveries/{id}": {"GET": Operation(retrieve, "Read a delivery", answer=DeliveryBody)},
+    "/webhook_deliveries/{id}/replay": {"POST": Operation(replay, "Replay an event", ReplayRequest, DeliveryBody)},
+}
+"""`/webhook_deliveries`."""
