@@ -48,6 +48,13 @@ async def test_the_limit_of_pending_messages_is_exact(store: Store) -> None:
     assert answers.count(Accepted.FULL) == 5
 
 
+async def test_what_the_same_commit_has_counted_already_counts(store: Store) -> None:
+    asked = [Acceptance([make_message(store)], await epoch(store), 1) for _ in range(2)]
+    async with store.engine.transaction() as transaction:
+        answers = [(await store.messages.accept(transaction, [each]))[0] for each in asked]
+    assert [each.outcome for each in answers] == [Accepted.TAKEN, Accepted.FULL]
+
+
 async def test_what_is_sent_at_once_does_not_count_as_pending(store: Store) -> None:
     assert await accept(store, make_message(store, send_in=None), max_pending=0) is Accepted.TAKEN
 

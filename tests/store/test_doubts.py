@@ -8,7 +8,7 @@ from sqlalchemy import select
 from heliograph.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.message import Message, Progress
-from heliograph.domain.outcome import LEASE_LOST, NEVER_ANSWERED
+from heliograph.domain.outcome import LEASE_LOST, NEVER_ANSWERED, NEVER_SETTLED
 from heliograph.store.doubts import Settlement
 from heliograph.store.lapses import Recovery
 from heliograph.store.outcomes import Outcome
@@ -231,13 +231,25 @@ async def test_a_lost_lease_that_nothing_settles_ends_as_unknown(store: Store) -
     await advance(store, HOUR + SECOND)
     assert await store.recover(SETTLES) == (0, 1)
     assert await history(store, message) == ["claim", "doubt", "lose"]
+    reasons = [row["detail"] for row in await store.messages.timeline(message.id)]
+    assert reasons[1:] == [LEASE_LOST.detail, NEVER_SETTLED.detail]
+
+
+async def test_a_doubt_about_a_carrier_that_is_unknown_here_is_left_to_those_who_know_it(store: Store) -> None:
+    message = await doubted(store)
+    elsewhere = Recovery([], {"tells": HOUR}, 100, LEASE_LOST, ["other"])
+    await advance(store, HOUR + MINUTE)
+    assert await store.recover(elsewhere) == (0, 0)
+    await late(store, message, "c1")
+    assert await history(store, message) == ["claim", "doubt", "accept"]
 
 
 async def test_each_carrier_has_its_own_way_with_a_lost_lease(store: Store) -> None:
     made = {name: await overdue(store, carrier=name) for name in ("again", "tells", "neither", "both")}
     for name in made:
         await claim(store, carrier=name, lease=0)
-    await store.recover(Recovery(["again", "both"], {"tells": HOUR, "both": HOUR}, 100, LEASE_LOST))
+    known = ["again", "tells", "neither", "both"]
+    await store.recover(Recovery(["again", "both"], {"tells": HOUR, "both": HOUR}, 100, LEASE_LOST, known))
     ends = {name: (await history(store, message))[-1] for name, message in made.items()}
     assert ends == {"again": "recover", "tells": "doubt", "neither": "lose", "both": "recover"}
 

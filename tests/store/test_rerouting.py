@@ -84,6 +84,12 @@ async def test_many_are_moved_in_one_commit_each_to_its_own(store: Store) -> Non
     assert [await carrier_of(store, each) for each in made] == [f"c{number}" for number in range(20)]
 
 
+async def test_of_two_who_move_the_same_message_in_one_commit_one_did(store: Store) -> None:
+    message = await overdue(store)
+    assert sum(await asyncio.gather(move(store, message), move(store, message))) == 1
+    assert sum(await asyncio.gather(move(store, message, "other", "a"), move(store, message, "other", "b"))) == 1
+
+
 # --------------------------------------------------------------------------------------------------------- what is not
 
 

@@ -54,11 +54,15 @@ class Upkeep(Loop):
         policy: RepeatPolicy,
         settle_after: Mapping[str, int] | None = None,
     ) -> None:
-        """`settle_after` is how long each carrier may take to tell what became of a message in doubt."""
+        """`settle_after` is how long each carrier may take to tell what became of a message in doubt.
+
+        `carriers` are all that this process knows. The leases of others are left to the processes that know them.
+        """
         super().__init__()
         self._store = store
         given = settle_after or {}
         self._settling = {each.name: given.get(each.name, 0) for each in carriers if each.abilities.settles}
+        self._known = [each.name for each in carriers]
         everything = policy is RepeatPolicy.RATHER_TWICE
         self._repeatable = [each.name for each in carriers if everything or each.abilities.repeatable]
 
@@ -76,7 +80,7 @@ class Upkeep(Loop):
         # Before anything is given up: what settles it may have come while nobody looked.
         matched = await self._store.match_receipts(since, AT_ONCE)
         (recovered, lost), (expired, doubtful), unconfirmed = await asyncio.gather(
-            self._store.recover(Recovery(self._repeatable, self._settling, AT_ONCE, LEASE_LOST)),
+            self._store.recover(Recovery(self._repeatable, self._settling, AT_ONCE, LEASE_LOST, self._known)),
             self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED)),
             self._store.unconfirm(AT_ONCE),
         )

@@ -52,6 +52,10 @@ LEASE_LOST = delivery_error(
     Code.OUTCOME_UNKNOWN,
     "The process that was sending it stopped. The carrier may or may not have it; it was not sent again.",
 )
+NEVER_SETTLED = delivery_error(
+    Code.OUTCOME_UNKNOWN,
+    "No answer and no receipt came in time; nobody knows whether the carrier took it.",
+)
 CANNOT_CARRY = delivery_error(
     Code.UNSUPPORTED_TYPE, "The carrier carries no MMS, and no other carrier leads to its recipient."
 )

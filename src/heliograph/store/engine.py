@@ -8,8 +8,10 @@ clock is asked. Statements are the same.
 import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 import asyncpg
@@ -21,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql import Executable
 
 from heliograph.clock import AnchoredClock, Clock, SystemClock, monotonic
-from heliograph.domain.instant import Instant
+from heliograph.domain.instant import MILLISECOND, SECOND, Instant
 from heliograph.store.batch import INSERT, Batch, Compiled, array_arguments, compile_batch, json_arguments
 from heliograph.store.tables import test_clock
 
@@ -31,8 +33,24 @@ SQLITE_BUSY_MS = 10_000
 """How long SQLite waits for another process's write, such as a command line beside a running server."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long PostgreSQL, or the way to it, may keep anybody waiting, in microseconds."""
+
+    idle: int = 5 * SECOND
+    """Between two statements of a transaction. A process that is paused there holds its locks no longer than this."""
+    lock: int = 10 * SECOND
+    """For one lock: longer than a paused process holds it, so that most who wait for one get it after all."""
+    answer: int = 30 * SECOND
+    """For a whole transaction, or one reading statement. Then the server is frozen, or cut off without a word."""
+
+
 class StoreUnavailable(Exception):
     """The database cannot be asked now, or the answer to a commit was lost. Nothing is known to have happened."""
+
+
+Tally = Callable[["Transaction", Mapping[str, int]], Awaitable[None]]
+"""Puts down sums, by key."""
 
 
 class Transaction:
@@ -43,6 +61,26 @@ class Transaction:
         self._connection = connection
         self._driver = driver
         self._followers: list[Callable[[], None]] = []
+        self._tallies: dict[Tally, Counter[str]] = {}
+
+    def tally(self, put: Tally, changes: Mapping[str, int]) -> None:
+        """Add to sums that many transactions change: `put` is called once with all of them, right before the commit.
+
+        So these rows are locked last, and in one order: no two transactions wait for them in a circle.
+        """
+        sums = self._tallies.setdefault(put, Counter())
+        for key, change in changes.items():
+            sums[key] += change
+
+    def tallied(self, put: Tally) -> Counter[str]:
+        """What was tallied and is in no table yet; 0 for a key that was not."""
+        return self._tallies.get(put, Counter())
+
+    async def finish(self) -> None:
+        """Put down what was tallied, by name and key; the last statements before the commit."""
+        for put, sums in sorted(self._tallies.items(), key=_name_of_put):
+            if changes := {key: change for key, change in sorted(sums.items()) if change}:
+                await put(self, changes)
 
     def then(self, follow: Callable[[], None]) -> None:
         """Call `follow` once this is committed, and not at all when it is not; the same one only once."""
@@ -63,8 +101,16 @@ class Transaction:
         return cast("CursorResult[Any]", await self._connection.execute(statement, parameters))
 
 
+def _name_of_put(tally: tuple[Tally, Counter[str]]) -> str:
+    """In one order everywhere, as the rows of each are."""
+    return str(getattr(tally[0], "__qualname__", ""))
+
+
 class Engine(ABC):
     """A database."""
+
+    _patience: float | None = None
+    """Seconds that a reading statement may take."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock, *, sandbox: bool) -> None:
         self.sqlalchemy = engine
@@ -95,10 +141,19 @@ class Engine(ABC):
         """Hand a batch to the driver."""
 
     async def fetch(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        """The rows of one reading statement, outside of any transaction."""
+        """The rows of one reading statement, outside of any transaction. Raises `StoreUnavailable`, as they do."""
+        return await self._read(statement, parameters or {}, self._patience)
+
+    async def survey(self, statement: Executable) -> Sequence[Row]:
+        """The rows of a statement that may read whole tables: for a person, who waits as long as it takes."""
+        return await self._read(statement, {}, None)
+
+    async def _read(self, statement: Executable, parameters: Mapping[str, Any], patience: float | None) -> list[Row]:
         with translated():
             async with self.sqlalchemy.connect() as connection:
-                result = await connection.execute(statement, {**self.moment(), **(parameters or {})})
+                # A statement that is given up is cancelled, and its connection dropped.
+                async with asyncio.timeout(patience):
+                    result = await connection.execute(statement, {**self.moment(), **parameters})
                 return [dict(row) for row in result.mappings()]
 
     async def synchronize_clock(self) -> None:
@@ -123,8 +178,14 @@ class Engine(ABC):
         return compiled
 
 
-# Statements here are short and run thousands of times a second: compiling one took 300 ms where running it took 1.
-_SESSION = {"application_name": "heliograph", "jit": "off"}
+def _session(limits: Limits) -> dict[str, str]:
+    return {
+        "application_name": "heliograph",
+        # Statements here are short and run thousands of times a second: compiling one took 300 ms, running it 1.
+        "jit": "off",
+        "idle_in_transaction_session_timeout": f"{limits.idle // MILLISECOND}ms",
+        "lock_timeout": f"{limits.lock // MILLISECOND}ms",
+    }
 
 
 class PostgresEngine(Engine):
@@ -132,16 +193,18 @@ class PostgresEngine(Engine):
 
     _UTC = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
 
-    def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool) -> None:
+    def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool, limits: Limits) -> None:
         engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             isolation_level="AUTOCOMMIT",
             pool_size=pool_size,
             max_overflow=0,
             pool_pre_ping=False,
-            connect_args={"timeout": connect_timeout, "server_settings": _SESSION},
+            connect_args={"timeout": connect_timeout, "server_settings": _session(limits)},
         )
         super().__init__(engine, AnchoredClock(), sandbox=sandbox)
+        self._limits = limits
+        self._patience = limits.answer / SECOND
 
     @property
     def now(self) -> ColumnElement[int]:
@@ -157,10 +220,12 @@ class PostgresEngine(Engine):
                 raw = await connection.get_raw_connection()
                 driver: Any = raw.driver_connection
                 try:
-                    await driver.execute("BEGIN")
-                    transaction = Transaction(self, connection, driver)
-                    yield transaction
-                    await driver.execute("COMMIT")
+                    with _dropped_after(self._limits.answer, driver):
+                        await driver.execute("BEGIN")
+                        transaction = Transaction(self, connection, driver)
+                        yield transaction
+                        await transaction.finish()
+                        await driver.execute("COMMIT")
                 except BaseException:
                     await _abandon(connection, driver)
                     raise
@@ -181,6 +246,20 @@ class PostgresEngine(Engine):
         rows = await self.fetch(select(literal_column(self._UTC, BigInteger()).label("told")))
         if isinstance(self.clock, AnchoredClock):
             self.clock.anchor(Instant(rows[0]["told"]), asked_at, monotonic())
+
+
+@contextmanager
+def _dropped_after(limit: int, driver: Any) -> Iterator[None]:
+    """Drop a connection that is still busy after so long: whoever waits for its answer is told that it is closed.
+
+    Not asyncpg's `command_timeout`, which cancels the statement: a COMMIT that waits for a standby and is cancelled is
+    committed on this server alone, and asked again it would find its own change and be acknowledged (promise P2).
+    """
+    timer = asyncio.get_running_loop().call_later(limit / SECOND, driver.terminate)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 async def _abandon(connection: AsyncConnection, driver: Any) -> None:
@@ -228,6 +307,7 @@ class SqliteEngine(Engine):
                     await driver.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(self, self._writer, driver)
                     yield transaction
+                    await transaction.finish()
                     await driver.execute("COMMIT")
                 except BaseException:
                     # Queued behind what the thread still does for a cancelled task; with nothing begun it says so.
@@ -270,9 +350,15 @@ UNREACHABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
     sqlite3.OperationalError,
 )
-"""What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up."""
+"""What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up.
+
+A time that ran out is an `OSError`. A session that was ended while it idled within its transaction mostly shows as a
+closed connection: asyncpg reads the server's last words only where it is waiting for an answer.
+"""
 
 
 @contextmanager
@@ -294,8 +380,11 @@ def _reason(error: BaseException) -> str:
     return f"{type(cause).__name__}: {cause}".splitlines()[0]
 
 
-def open_engine(url: str, *, pool_size: int = 8, connect_timeout: float = 5.0, sandbox: bool = False) -> Engine:
+def open_engine(
+    url: str, *, pool_size: int = 8, connect_timeout: float = 5.0, sandbox: bool = False, limits: Limits | None = None
+) -> Engine:
     """The engine that a database URL names: `sqlite:///…` or `postgresql://…`."""
     if url.startswith("sqlite:"):
         return SqliteEngine(url, sandbox=sandbox)
-    return PostgresEngine(url, pool_size=pool_size, connect_timeout=connect_timeout, sandbox=sandbox)
+    given = limits or Limits()
+    return PostgresEngine(url, pool_size=pool_size, connect_timeout=connect_timeout, sandbox=sandbox, limits=given)

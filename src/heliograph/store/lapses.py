@@ -1,21 +1,26 @@
 """What time does to messages: their validity ends, leases end, doubts are not settled, receipts do not come."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Text, func, literal_column, not_, null, or_, select, true, update
 from sqlalchemy.types import TypeEngine
 
+from heliograph.domain.instant import HOUR
 from heliograph.domain.lifecycle import Change, result, sources
 from heliograph.domain.message import DeliveryError
+from heliograph.domain.outcome import NEVER_SETTLED
 from heliograph.store.batch import FLAG, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Transaction
 from heliograph.store.messages import MESSAGE_COLUMNS, MessageVerbs, to_message, word, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.outcomes import errors_text
 from heliograph.store.tables import messages
+
+FORGOTTEN = HOUR
+"""How long after its end a lease of a carrier that we do not know is left to the processes that do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,10 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What to do with claims whose lease is over, and with doubts that were not settled."""
+    """What to do with claims whose lease is over, and with doubts that were not settled.
+
+    Only carriers that we know are judged: of another one, a process that has it may know that it takes repeats.
+    """
 
     repeatable: Sequence[str]
     """The carriers that may be given a message twice; what any other was given is not sent again."""
@@ -37,7 +45,11 @@ class Recovery:
     """The carriers that may still tell what became of a message, and how long that is awaited, in microseconds."""
     limit: int
     error: DeliveryError
-    """Goes into the `errors[]` of what is in doubt or lost."""
+    """Why a message whose lease ended is in doubt or lost; goes into its `errors[]`."""
+    known: Collection[str] = ()
+    """Every carrier that we know; those of the two kinds above need not be told again."""
+    unsettled: DeliveryError = NEVER_SETTLED
+    """Why a message is lost that was in doubt."""
 
 
 def _overdue(change: Change, *, in_doubt: bool) -> Batch:
@@ -106,11 +118,29 @@ def _claimed(_sql: Sql) -> Any:
     return messages.c.claim_token.is_not(None)
 
 
-def _lost(sql: Sql) -> Any:
-    """Not a carrier's that is given it again; nor, with its lease just over, one's that may still tell of it."""
+def _unclaimed(_sql: Sql) -> Any:
+    return messages.c.claim_token.is_(None)
+
+
+def _given_up(sql: Sql) -> Any:
+    """Of a carrier that we know and that is not spared; of one that nobody seems to know any more; or of none."""
     rows = sql.rows.c
-    spared = (rows.carrier == messages.c.carrier) & or_(rows.repeatable, messages.c.claim_token.is_not(None))
-    return ~select(rows.carrier).where(spared).exists()
+    mine = select(rows.carrier).where(rows.carrier == messages.c.carrier)
+    forgotten = messages.c.deadline_at <= sql.now - FORGOTTEN
+    return or_(messages.c.carrier.is_(None), mine.where(not_(rows.spared)).exists(), ~mine.exists() & forgotten)
+
+
+def _lose(condition: Condition) -> Batch:
+    return _past_deadline(
+        Change.LOSE,
+        {"carrier": TEXT, "spared": FLAG},
+        lambda sql: condition(sql) & _given_up(sql),
+        {
+            "completed_at": lambda sql: sql.now,
+            "errors": lambda sql: func.coalesce(messages.c.errors, _error(sql)),
+            "progress": lambda _: null(),
+        },
+    )
 
 
 def _settle_until(sql: Sql) -> Any:
@@ -133,16 +163,8 @@ DOUBT = _past_deadline(
     lambda sql: _listed(sql) & _claimed(sql),
     {"deadline_at": _settle_until, "in_doubt": lambda _: true(), "errors": _error},
 )
-LOSE = _past_deadline(
-    Change.LOSE,
-    {"carrier": TEXT, "repeatable": FLAG},
-    _lost,
-    {
-        "completed_at": lambda sql: sql.now,
-        "errors": lambda sql: func.coalesce(messages.c.errors, _error(sql)),
-        "progress": lambda _: null(),
-    },
-)
+LOSE = _lose(_claimed)
+LOSE_UNSETTLED = _lose(_unclaimed)
 UNCONFIRM = _past_deadline(Change.UNCONFIRM, {}, lambda _: true(), {"completed_at": lambda sql: sql.now})
 
 
@@ -165,7 +187,8 @@ class LapseVerbs:
         if changes:
             await self._outbox.log(transaction, changes)
             untried = (each for each in map(to_message, unsent) if each.send_at is not None and each.attempts == 0)
-            await self._verbs.count_pending(transaction, Counter(each.organization_id for each in untried), -1)
+            self._verbs.count_pending(transaction, Counter(each.organization_id for each in untried), -1)
+            self._verbs.give_back(transaction, unsent)
         return len(unsent), len(doubtful)
 
     async def recover(self, transaction: Transaction, items: Sequence[Recovery]) -> Sequence[tuple[int, int]]:
@@ -173,18 +196,24 @@ class LapseVerbs:
         return [await self._recover(transaction, item) for item in items]
 
     async def _recover(self, transaction: Transaction, item: Recovery) -> tuple[int, int]:
-        errors = errors_text(item.error)
+        errors, known = errors_text(item.error), {*item.known, *item.repeatable, *item.settling}
         repeatable = [(each,) for each in item.repeatable]
         again = await transaction.batch(RECOVER, repeatable, limit=item.limit)
         settling = [(name, wait) for name, wait in item.settling.items() if name not in item.repeatable]
         doubted = await transaction.batch(DOUBT, settling, limit=item.limit, errors=errors)
-        spared = [(name, True) for name in item.repeatable] + [(name, False) for name, _ in settling]
-        lost = await transaction.batch(LOSE, spared, limit=item.limit, errors=errors)
+        # What was not within the limit of the two before is left to the next look.
+        judged = [(name, name in item.repeatable or name in item.settling) for name in sorted(known)]
+        lost = await transaction.batch(LOSE, judged, limit=item.limit, errors=errors)
+        judged = [(name, name in item.repeatable) for name in sorted(known)]
+        unsettled = await transaction.batch(
+            LOSE_UNSETTLED, judged, limit=item.limit, errors=errors_text(item.unsettled)
+        )
         changes = [Logged(row, Change.RECOVER, row["now"], None) for row in again]
         changes += [Logged(row, Change.DOUBT, row["now"], item.error.detail) for row in doubted]
         changes += [Logged(row, Change.LOSE, row["now"], item.error.detail) for row in lost]
+        changes += [Logged(row, Change.LOSE, row["now"], item.unsettled.detail) for row in unsettled]
         await self._outbox.log(transaction, changes)
-        return len(again), len(lost)
+        return len(again), len(lost) + len(unsettled)
 
     async def unconfirm(self, transaction: Transaction, items: Sequence[int]) -> Sequence[int]:
         """Stop waiting for receipts that did not come; how many."""

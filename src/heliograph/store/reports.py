@@ -44,7 +44,7 @@ class Reports:
     async def overview(self) -> Overview:
         """Count messages; reads the whole table, so it is for a person and not for a loop."""
         counted = select(messages.c.status, func.count().label("count")).group_by(messages.c.status)
-        by_status = {row["status"]: row["count"] for row in await self._engine.fetch(counted)}
+        by_status = {row["status"]: row["count"] for row in await self._engine.survey(counted)}
         return Overview(
             by_status={status.value: by_status.get(status.value, 0) for status in Status},
             unknown=await self._count_unknown(),
@@ -60,7 +60,7 @@ class Reports:
         )
 
     async def _count(self, statement: Select[Any]) -> int:
-        return int((await self._engine.fetch(statement))[0]["count"])
+        return int((await self._engine.survey(statement))[0]["count"])
 
     async def _count_unknown(self) -> int:
         marked = messages.c.errors.contains(f'"{Code.OUTCOME_UNKNOWN}"')
@@ -75,7 +75,7 @@ class Reports:
         """How many messages are due and not claimed, by the carrier that they wait for; None for no carrier yet."""
         due = messages.c.due_at <= self._engine.now
         statement = select(messages.c.carrier, func.count().label("count")).where(due).group_by(messages.c.carrier)
-        return {row["carrier"]: int(row["count"]) for row in await self._engine.fetch(statement)}
+        return {row["carrier"]: int(row["count"]) for row in await self._engine.survey(statement)}
 
     async def unmatched(self, limit: int) -> Sequence[Receipt]:
         """The receipts last kept that no message is known for, newest first."""
@@ -85,9 +85,11 @@ class Reports:
     async def oldest_due(self, carrier: str | None = None) -> Instant | None:
         """The earliest moment from which a message waits to be claimed, for any carrier or one; past or to come."""
         statement = select(func.min(messages.c.due_at).label("at"))
-        if carrier is not None:
-            statement = statement.where(messages.c.carrier == carrier, messages.c.due_at.is_not(None))
-        rows = await self._engine.fetch(statement)
+        if carrier is None:
+            rows = await self._engine.survey(statement)
+        else:
+            mine = (messages.c.carrier == carrier) & messages.c.due_at.is_not(None)
+            rows = await self._engine.fetch(statement.where(mine))
         return None if rows[0]["at"] is None else Instant(rows[0]["at"])
 
 

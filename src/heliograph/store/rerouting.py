@@ -1,11 +1,12 @@
 """Messages that wait for a carrier which is down or gone, and how carriers stand in every process."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, literal, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, literal, or_, select, true, tuple_, update
 
 from heliograph.domain.carriers import CarrierState
 from heliograph.domain.ids import MessageId
@@ -47,7 +48,7 @@ def _move(sql: Sql) -> Any:
     waits = messages.c.due_at.is_not(None) & messages.c.status.in_(words(sources(Change.CLAIM)))
     same = or_(messages.c.carrier == rows.before, and_(messages.c.carrier.is_(None), rows.before.is_(None)))
     mine = (messages.c.id == rows.id) & waits & same & messages.c.progress.is_(None) & ~messages.c.in_doubt
-    return update(messages).where(mine).values(carrier=rows.after).returning(messages.c.id)
+    return update(messages).where(mine).values(carrier=rows.after).returning(messages.c.id, messages.c.carrier)
 
 
 def _tell(sql: Sql) -> Any:
@@ -71,30 +72,35 @@ class ReroutingVerbs:
         self._engine = engine
 
     async def move(self, transaction: Transaction, items: Sequence[Reroute]) -> Sequence[bool]:
-        """Plan waiting messages for another carrier; whether each was moved."""
-        wanted = sorted(((item.message_id, item.before, item.after) for item in items), key=_id)
-        moved = {str(row["id"]) for row in await transaction.batch(MOVE, wanted)}
-        return [item.message_id in moved for item in items]
+        """Plan waiting messages for another carrier; whether each was moved: one of several that ask for the same."""
+        wanted = sorted({(item.message_id, item.before, item.after) for item in items}, key=_id)
+        moved = Counter((str(row["id"]), row["carrier"]) for row in await transaction.batch(MOVE, wanted))
+        answers = []
+        for item in items:
+            answers.append(moved[item.message_id, item.after] > 0)
+            moved[item.message_id, item.after] -= 1
+        return answers
 
     async def waiting_for(self, carrier: str, limit: int, after: Message | None = None) -> Sequence[Message]:
         """What is due now and waits for a carrier that could be changed, oldest first; only what stands after one."""
-        return await self._waiting([messages.c.carrier == carrier], limit, after)
+        return await self._waiting(messages.c.carrier == carrier, limit, after)
 
     async def stray(self, carriers: Collection[str], limit: int, after: Message | None = None) -> Sequence[Message]:
         """What is due now and waits for no carrier, or for one that is none of these, in the same order."""
         rows = await self._engine.fetch(select(carrier_lanes().c.carrier))
         gone = {row["carrier"] for row in rows if row["carrier"] is not None} - set(carriers)
-        nobodys = messages.c.carrier.is_(None)
-        condition = or_(nobodys, messages.c.carrier.in_(sorted(gone))) if gone else nobodys
-        return await self._waiting([condition], limit, after)
+        lanes = [messages.c.carrier.is_(None), *(messages.c.carrier == name for name in sorted(gone))]
+        # Each lane is in order already; asked for at once, all of them would be read and sorted for every page.
+        found = [await self._waiting(lane, limit, after) for lane in lanes]
+        return sorted((message for lane in found for message in lane), key=_place)[:limit]
 
-    async def _waiting(self, conditions: Sequence[Any], limit: int, after: Message | None) -> Sequence[Message]:
+    async def _waiting(self, lane: ColumnElement[bool], limit: int, after: Message | None) -> Sequence[Message]:
         due = (messages.c.due_at <= self._engine.now) & messages.c.status.in_(words(sources(Change.CLAIM)))
         free = messages.c.progress.is_(None) & ~messages.c.in_doubt
         place = (messages.c.due_at, messages.c.id)
+        statement = select(*MESSAGE_COLUMNS).where(lane, due, free).order_by(*place).limit(limit)
         if after is not None:
-            conditions = [*conditions, tuple_(*place) > tuple_(*map(literal, (after.due_at, after.id), _PLACE))]
-        statement = select(*MESSAGE_COLUMNS).where(*conditions, due, free).order_by(*place).limit(limit)
+            statement = statement.where(tuple_(*place) > tuple_(*map(literal, (after.due_at, after.id), _PLACE)))
         return [to_message(row) for row in await self._engine.fetch(statement)]
 
     async def tell(self, transaction: Transaction, items: Sequence[tuple[str, CarrierState]]) -> Sequence[None]:
@@ -119,6 +125,10 @@ class ReroutingVerbs:
 _PLACE = (messages.c.due_at.type, messages.c.id.type)
 _encode = msgspec.json.Encoder().encode
 _state = msgspec.json.Decoder(CarrierState).decode
+
+
+def _place(message: Message) -> tuple[int, str]:
+    return message.due_at or 0, message.id
 
 
 def _id(row: tuple[str, str | None, str]) -> str:

@@ -31,6 +31,8 @@ PATIENCE = 5 * SECOND
 """How long an unreachable database is asked again before the callers are told."""
 PAUSE = 0.1
 """Seconds between two such tries."""
+LAST = frozenset({"MessageVerbs.accept"})
+"""What takes rows that many wait for, slots and sums of a day, comes after what takes messages: as everywhere."""
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ class GroupCommit:
         answers: dict[int, Any] = {}
         async with self._engine.transaction() as transaction:
             # In one order everywhere: two processes that take the same locks in two orders wait in a circle.
-            for verb in sorted({each.verb for each in batch}, key=_name):
+            for verb in sorted({each.verb for each in batch}, key=_turn):
                 mine = [index for index, each in enumerate(batch) if each.verb == verb]
                 given = await verb(transaction, [batch[index].item for index in mine])
                 answers.update(zip(mine, given, strict=True))
@@ -138,8 +140,9 @@ class GroupCommit:
         return [answers[index] for index in range(len(batch))]
 
 
-def _name(verb: Verb[Any, Any]) -> str:
-    return getattr(verb, "__qualname__", "")
+def _turn(verb: Verb[Any, Any]) -> tuple[bool, str]:
+    name = getattr(verb, "__qualname__", "")
+    return name in LAST, name
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

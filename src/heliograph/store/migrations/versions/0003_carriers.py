@@ -74,6 +74,7 @@ def _receipt_columns() -> None:
     _name_receipt_keys("receipts")
     op.drop_index("ix_receipts_unmatched", "receipts")
     op.create_index("ix_receipts_unmatched", "receipts", ["receipt_key", "carrier"], **_where("message_id IS NULL"))
+    op.create_index("ix_receipts_unmatched_id", "receipts", ["id"], **_where("message_id IS NULL"))
 
 
 def _parts_table() -> None:
