@@ -116,7 +116,7 @@ LIMITS: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("smpp", "host", {'"::1"': "::1"}, ['""', '"a b"', "5"]),
     ("smpp", "port", {"1": 1, "65535": 65_535}, ["0", "65536"]),
     ("smpp", "system_id", {'"x"': "x", f'"{"x" * 15}"': "x" * 15}, ['""', f'"{"x" * 16}"', '"\u20ac"']),
-    ("smpp", "password", {'""': "", '"12345678"': "12345678"}, ['"123456789"', '"\u20ac"', '"\\u0000"', "5"]),
+    ("smpp", "password", {'""': "", f'"{"x" * 64}"': "x" * 64}, [f'"{"x" * 65}"', '"\u20ac"', '"\\u0000"', "5"]),
     ("smpp", "system_type", {f'"{"x" * 12}"': "x" * 12}, [f'"{"x" * 13}"']),
     ("smpp", "service_type", {'"12345"': "12345"}, ['"123456"']),
     ("smpp", "address_range", {f'"{"x" * 40}"': "x" * 40}, [f'"{"x" * 41}"']),
@@ -478,7 +478,7 @@ def test_no_secret_of_a_carrier_is_shown(file: File) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f'[carriers.one]\n{SMPP}password = "{SECRET}{SECRET}"\n',
+        f'[carriers.one]\n{SMPP}password = "{SECRET * 10}"\n',
         f'[carriers.one]\n{SMPP}password = ["{SECRET}"]\n',
         f'[carriers.one]\n{SMPP}passwrd = "{SECRET}"\n',
         f'[carriers.one]\nkind = "upstream"\nbase_url = "https://u:{SECRET}@h"\napi_key = "{SECRET} x"\n',

@@ -281,7 +281,8 @@ async def test_a_certificate_that_does_not_hold_is_shown_no_key_and_no_message()
 async def test_an_address_that_may_not_be_called_is_down_and_says_so() -> None:
     async with forwarding_to("http://10.0.0.1/v2", wait=False, client=OutgoingOptions()) as watched:
         await watched.sees(lambda carrier: carrier.state().last_error is not None)
-        assert watched.carrier.state().last_error == "The host is at an address that may not be called."
+        expected = "10.0.0.1:80: The host is at an address that may not be called."
+        assert watched.carrier.state().last_error == expected
 
 
 async def test_parts_that_the_upstream_has_are_not_given_again() -> None:

@@ -93,7 +93,7 @@ def test_a_status_that_says_nothing_of_the_message_is_unknown(status: int) -> No
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
 def test_a_redirect_means_that_the_base_url_is_wrong(status: int) -> None:
     found = judged(status)
-    assert (type(found.failure), found.at_fault) == (TemporarilyRefused, AtFault.UPSTREAM)
+    assert (type(found.failure), found.at_fault) == (TemporarilyRefused, AtFault.ADDRESS)
     assert "base URL is wrong" in found.failure.error.detail
 
 
@@ -109,14 +109,22 @@ def test_a_redirect_means_that_the_base_url_is_wrong(status: int) -> None:
         (403, error("40314")),
         (400, error("20008")),
         (403, b"<html>blocked</html>"),
-        (404, b"not found"),
-        (404, error("10005", "Resource not found")),
-        (405, b""),
         (407, b""),
     ],
 )
-def test_a_bad_key_account_or_url_is_the_upstreams_fault_and_no_message_s(status: int, body: object) -> None:
+def test_a_bad_key_or_account_is_the_upstreams_fault_and_no_message_s(status: int, body: object) -> None:
     assert kind(status, body) == (TemporarilyRefused, AtFault.UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b"not found"), (404, error("10005", "Resource not found")), (405, b""), (405, error("99999"))],
+)
+def test_where_no_messages_are_taken_the_base_url_is_wrong(status: int, body: object) -> None:
+    found = judged(status, body)
+    assert (type(found.failure), found.at_fault) == (TemporarilyRefused, AtFault.ADDRESS)
+    assert found.failure.error.detail.startswith(f"The upstream answered with status {status}")
+    assert "base URL is wrong" in found.failure.error.detail
 
 
 @pytest.mark.parametrize("code", ["10011", "40318", "99999"])

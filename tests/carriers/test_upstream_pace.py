@@ -1,6 +1,7 @@
 """The upstream carrier: what room there is, rests, being down, start and stop."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,8 @@ from heliograph.carriers.interface import (
 )
 from heliograph.carriers.upstream import UpstreamCarrier
 from heliograph.carriers.upstream_standing import Pauses
-from heliograph.clock import SystemClock
-from heliograph.domain.instant import MINUTE, SECOND
+from heliograph.clock import SystemClock, monotonic
+from heliograph.domain.instant import HOUR, MILLISECOND, MINUTE, SECOND
 from heliograph.outgoing import OutgoingHttp
 from tests.carriers.upstreams import (
     KEY,
@@ -114,9 +115,44 @@ async def test_what_no_message_would_pass_takes_it_down_and_is_shown(play: Behav
         carrier, state = watched.carrier, watched.carrier.state()
         assert (carrier.up, carrier.room, state.up, state.links[0].state) == (False, 0, False, "down")
         assert state.last_error is not None
-        assert state.last_error in failure.error.detail
+        # To whom it was spoken is for the operator, and not for whoever sent the message.
+        assert state.last_error.removeprefix(f"{state.links[0].name}: ") in failure.error.detail
         assert type(await watched.failure()) is Unreachable
         assert len(server.at(MESSAGES)) == 1
+
+
+@pytest.mark.parametrize("play", [answer(404, b"not found"), answer(405)], ids=["404", "405"])
+async def test_where_it_takes_no_messages_a_probe_that_is_answered_brings_it_up_for_one_and_later_each_time(
+    play: Behaviour,
+) -> None:
+    quick = replace(QUICK, misdirected_first=MILLISECOND, misdirected_longest=HOUR)
+    async with upstream() as server, forwarding(server, pauses=quick) as watched:
+        server.script(MESSAGES, *[play] * 3)
+        for _ in range(3):
+            await watched.sees(lambda carrier: carrier.up)
+            await watched.failure()
+            assert (watched.carrier.up, watched.carrier.room) == (False, 0)
+            assert "its base URL is wrong" in (watched.carrier.state().last_error or "")
+        assert watched.carrier._standing._misdirected == 3
+
+
+async def test_where_it_takes_no_messages_it_is_not_asked_at_once_whether_it_is_there() -> None:
+    async with upstream() as server, forwarding(server, pauses=QUICK) as watched:
+        server.script(MESSAGES, answer(404))
+        await watched.failure()
+        due = watched.carrier._standing.next_change(0)
+        assert due is not None
+        assert due - monotonic() > 4 * SECOND
+
+
+async def test_while_it_is_held_it_is_given_nothing() -> None:
+    async with upstream() as server, forwarding(server) as watched:
+        watched.carrier.hold()
+        assert (watched.carrier.up, watched.carrier.room) == (True, 0)
+        assert type(await watched.failure()) is Unreachable
+        assert server.at(MESSAGES) == []
+        watched.carrier.resume()
+        await watched.submit()
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "40310"), (409, "40300"), (429, "40333"), (409, "10036")])

@@ -87,6 +87,18 @@ def test_a_failure_after_a_probe_goes_on_doubling() -> None:
         standing.probed()
 
 
+def test_one_that_takes_no_messages_is_asked_later_each_time_until_a_message_is_answered() -> None:
+    standing = up()
+    for wait in (5, 10, 20):
+        standing.misdirected(START, HALF)
+        assert standing.next_change(START) == START + wait * SECOND
+        standing.probed()
+    assert seen(standing) == (Condition.TRYING, True, 1)
+    standing.answered(START)
+    standing.misdirected(START, HALF)
+    assert standing.next_change(START) == START + 5 * SECOND
+
+
 def test_an_answer_ends_the_doubling() -> None:
     standing = up()
     for _ in range(3):

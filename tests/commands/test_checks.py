@@ -12,6 +12,7 @@ from heliograph.commands.checks import (
     carrier_checks,
     database_checks,
     message_checks,
+    password_checks,
     sandbox_clock_check,
     schema_check,
     settings_check,
@@ -48,6 +49,19 @@ def test_settings_of_a_carrier_are_named_and_its_password_is_not() -> None:
     assert finding == (
         "carriers.one.kind = smpp, carriers.one.host = h, carriers.one.system_id = me, carriers.one.password = ***"
     )
+
+
+def test_a_password_that_is_longer_than_specified_is_a_warning_and_is_not_shown() -> None:
+    def checked(password: str) -> list[Check]:
+        return list(
+            password_checks(Settings(carriers={"one": SmppSettings(host="h", system_id="me", password=password)}))
+        )
+
+    assert checked("hunter22") == []
+    (check,) = checked("hunter222")
+    assert (check.level, check.name) == (Level.WARNING, "carrier one password")
+    assert check.finding == "it has 9 characters, and SMPP 3.4 allows 8"
+    assert "hunter" not in check.advice
 
 
 def test_settings_that_are_all_defaults_are_said_to_be() -> None:

@@ -206,3 +206,27 @@ def test_machines_get_what_there_is_without_a_database(terminal: Terminal) -> No
     assert '"status": "problem"' in ran.out
     assert '"messages": null' in ran.out
     assert "hunter2" not in ran.out + ran.err
+
+
+def test_files_and_passwords_of_carriers_are_looked_at_without_a_database(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "h.toml").write_text(
+        f'{CARRIER}tls = true\ntls_ca_file = "{tmp_path}/gone"\n'.replace("hunter2", "hunter2hunter2")
+    )
+    terminal.database_url = f"sqlite:///{tmp_path / 'gone.db'}"
+    status, checks = told(terminal, "--config", str(tmp_path / "h.toml"))
+    assert status == 1
+    assert checks["carrier agg-1 TLS"].startswith(f"problem: tls_ca_file {tmp_path}/gone: No such file or directory. ")
+    assert checks["carrier agg-1 password"].startswith("warning: it has 14 characters")
+
+
+def test_an_idle_sandbox_is_still_known_when_its_clock_was_moved(either_terminal: Terminal) -> None:
+    async def told_once(store: Store) -> None:
+        state = CarrierState(name="sandbox", kind="sandbox", up=True, steady=True)
+        await store.tell_carrier(NODE, state)
+        await advance(store, MINUTE * 60)
+        await accepted(store, send_in=None)
+
+    in_store(either_terminal.database_url, told_once)
+    assert told(either_terminal, "--sandbox").checks["waiting in vain"] == "ok: none."
+    (sandbox,) = either_terminal.json("carriers", "--sandbox")
+    assert [each["up"] for each in sandbox["processes"]] == [True]

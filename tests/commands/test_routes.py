@@ -136,6 +136,45 @@ def test_explain_says_which_carriers_are_left_out(command: Routes) -> None:
     ]
 
 
+MMS_NOWHERE = f"""{CARRIERS}
+[[routes]]
+name = "us"
+to = ["+1"]
+carriers = [{{ name = "agg-1", weight = 3 }}, "agg-2"]
+"""
+
+
+def test_explain_says_when_no_carrier_of_the_routes_carries_mms_and_who_does(command: Routes) -> None:
+    command.settings = MMS_NOWHERE
+    assert command.run("explain", CHICAGO, "--type", "MMS").splitlines() == [
+        "none   No carrier of the matching routes can carry MMS; provider can, and no matching route names it. "
+        "It is refused, or sent as an SMS where its profile wants that.",
+        "",
+        "route  matches  why",
+        "us     yes      agg-1 (cannot carry MMS), agg-2 (cannot carry MMS)",
+    ]
+    told = command.json("explain", CHICAGO, "--type", "MMS", "--message", MESSAGE)
+    assert (told["plan"], told["stages"]) == ([], [])
+    assert [each["left_out"] for each in told["routes"][0]["carriers"]] == ["cannot carry MMS"] * 2
+
+
+def test_explain_says_when_no_carrier_at_all_carries_mms(command: Routes) -> None:
+    command.settings = CARRIERS.partition("[carriers.provider]")[0]
+    said = command.run("explain", CHICAGO, "--type", "MMS")
+    assert said.startswith(
+        "none   No carrier of the matching routes can carry MMS; no carrier of the settings can. It is refused"
+    )
+    assert command.run("explain", CHICAGO).startswith("first  agg-1\nthen   agg-2\n")
+
+
+@pytest.mark.parametrize("kind", ["SMS", "MMS"])
+def test_without_a_carrier_explain_says_that_messages_are_kept(command: Routes, kind: str) -> None:
+    command.settings = ""
+    assert command.run("explain", CHICAGO, "--type", kind).splitlines()[0] == (
+        "none   No carrier is configured: such a message is kept until there is one, or until its validity is over."
+    )
+
+
 def test_explain_says_when_no_route_matches(command: Routes) -> None:
     command.settings = f'{CARRIERS}[[routes]]\nname = "uk"\nto = ["+44"]\ncarriers = ["agg-1"]\n'
     assert command.run("explain", "12345").splitlines() == [

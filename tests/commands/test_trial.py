@@ -193,7 +193,8 @@ def test_a_carrier_that_is_not_there_is_one_line(test: Trial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     test.smpp(port)
-    assert failure(test.run()).startswith("one was not reached, and nothing was sent: transceiver-1: no connection: ")
+    expected = f"one was not reached, and nothing was sent: transceiver-1: no connection to 127.0.0.1:{port}: "
+    assert failure(test.run()).startswith(expected)
 
 
 def test_a_carrier_that_says_nothing_is_one_line(test: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,12 @@ class Scripted:
             raise answer
         return answer
 
+    def hold(self) -> None:
+        """Nothing waits in it."""
+
+    def resume(self) -> None:
+        """Nothing waits in it."""
+
     async def start(self, inbox: Inbox) -> None:
         """Nothing to connect."""
 

@@ -1,19 +1,36 @@
 """From what is due to what was sent."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from heliograph.carrier_settings import SmppSettings, UpstreamSettings
+from heliograph.carriers.interface import (
+    CarrierFailure,
+    OutcomeUnknown,
+    Refused,
+    Taken,
+    TemporarilyRefused,
+    Unreachable,
+)
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import HOUR, MINUTE, SECOND
 from heliograph.domain.lifecycle import Change, Status, born, replay
 from heliograph.domain.message import Message
-from heliograph.domain.outcome import RepeatPolicy
+from heliograph.domain.outcome import RepeatPolicy, delivery_error
+from heliograph.log import mask
+from heliograph.settings import Settings
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
+from heliograph.wiring import dispatch_options
 from tests.builders import accepted, status_of
-from tests.dispatch.conftest import Build, House
+from tests.dispatch.conftest import OPTIONS, Build, House
+from tests.dispatch.scripted import BUSY, Scripted, depot
+
+REFUSAL = delivery_error(Code.UNDELIVERABLE, "+18665550001 is barred.")
 
 
 async def read(store: Store, message: Message) -> Message:
@@ -169,3 +186,80 @@ async def test_an_outcome_is_recorded_once_the_database_is_back(house: House) ->
     house.store.record = unreliable  # type: ignore[method-assign]  # the way to the database is cut twice
     await house.dispatcher.settle()
     assert await status_of(house.store, message) is Status.SENT
+
+
+@pytest.mark.parametrize(("answer_time", "usable"), [(0, 24), (1, 24), (10, 20), (29, 1)])
+def test_a_message_is_given_only_while_its_answer_may_come_within_the_lease(answer_time: int, usable: int) -> None:
+    options = replace(OPTIONS, lease=30 * SECOND, answer_time=answer_time * SECOND)
+    assert options.usable == usable * SECOND
+
+
+async def test_what_an_answer_would_come_too_late_for_is_handed_back(build: Build) -> None:
+    house = build(answer_time=OPTIONS.lease)
+    message = await accepted(house.store, send_in=None)
+    (claimed,) = await house.dispatcher.claim(10)
+    await house.dispatcher.send(claimed)
+    assert await changes(house.store, message) == ["claim", "hand_back"]
+
+
+def test_an_smpp_carrier_is_waited_for_as_long_as_its_answer_may_take() -> None:
+    smpp = SmppSettings(host="h", system_id="me", response_timeout=12 * SECOND)
+    upstream = UpstreamSettings(base_url="https://h/v2", api_key="k", timeout=12 * SECOND)
+    settings = Settings(carriers={"one": smpp, "two": upstream})
+    given = [dispatch_options(settings, name).answer_time for name in ("one", "two", "sandbox")]
+    assert given == [12 * SECOND, 0, 0]
+
+
+class Patient(Scripted):
+    """Takes nothing until it is held, and gives back what waits then."""
+
+    def __post_init__(self) -> None:
+        """Nobody waits yet."""
+        super().__post_init__()
+        self.waits = asyncio.Event()
+        self._held = asyncio.Event()
+
+    def hold(self) -> None:
+        """Give back what waits."""
+        self._held.set()
+
+    async def submit(self, message: Message, until: int) -> Taken:
+        """Wait."""
+        self.waits.set()
+        await self._held.wait()
+        raise Unreachable(BUSY)
+
+
+async def test_a_stop_does_not_wait_for_what_only_waits(store: Store) -> None:
+    carrier = Patient("one")
+    house = depot(store, carrier, drain_timeout=HOUR)
+    message = await accepted(store, send_in=None, carrier="one")
+    await house.dispatchers[0].start()
+    await carrier.waits.wait()
+    async with asyncio.timeout(30):
+        await house.dispatchers[0].stop()
+    assert await changes(store, message) == ["claim", "defer"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "action", "level"),
+    [
+        (Refused(REFUSAL), "refused", "info"),
+        (OutcomeUnknown(REFUSAL), "in_doubt", "warning"),
+        (TemporarilyRefused(REFUSAL), "rerouted", "info"),
+    ],
+    ids=["refused", "doubt", "another carrier"],
+)
+async def test_what_an_operator_may_be_asked_about_is_in_the_log(
+    store: Store, failure: CarrierFailure, action: str, level: str
+) -> None:
+    house = depot(store, Scripted("one", [failure]), Scripted("two"))
+    message = await accepted(store, send_in=None, carrier="one")
+    with capture_logs() as logs:
+        await house.dispatchers[0].settle()
+    (line,) = [mask(None, "", each) for each in logs if each.get("action") == action]
+    assert (line["log_level"], line["message_id"]) == (level, message.id)
+    assert line["why" if action == "rerouted" else "reason"] == "+1866*** is barred."
+    assert (line.get("carrier"), line.get("from"), line.get("to")) == (
+        (None, "one", "two") if action == "rerouted" else ("one", None, None)
+    )

@@ -21,14 +21,23 @@ from heliograph.domain.lifecycle import Status
 from heliograph.domain.message import MessageType, Progress
 from heliograph.domain.outcome import CANNOT_CARRY
 from heliograph.domain.receipt import Receipt
+from heliograph.store.doubts import Settlement
 from heliograph.store.store import Store
 from tests.builders import accepted, advance, new_id
-from tests.dispatch.scripted import BUSY, NEVER, UNKNOWN, Scripted, depot
+from tests.dispatch.scripted import BUSY, NEVER, UNKNOWN, Depot, Scripted, depot
 from tests.store.histories import history, overdue, read
 
 SETTLES = Abilities(repeatable=False, receipts=True, mms=True, settles=True)
 REPEATABLE = Abilities(repeatable=True, receipts=True, mms=True)
 NO_MMS = Abilities(repeatable=False, receipts=True, mms=False)
+
+
+async def lost_before_the_answer(house: Depot) -> None:
+    """What is due is claimed, its lease ends, and only then the carrier answers."""
+    (claimed,) = await house.dispatchers[0].claim(10)
+    await advance(house.store, MINUTE)
+    await house.upkeep.tidy()
+    await house.dispatchers[0].send(claimed)
 
 
 def busy(times: int = 1) -> list[Any]:
@@ -345,6 +354,27 @@ async def test_a_refusal_after_a_lost_lease_settles_nothing(store: Store) -> Non
     await house.upkeep.tidy()
     await asyncio.gather(*(dispatcher.send(each) for each in claimed))
     assert await history(store, message) == ["claim", "doubt"]
+
+
+@pytest.mark.parametrize(
+    "failure", [OutcomeUnknown(UNKNOWN, ("a", None), 2), TemporarilyRefused(BUSY, ("a",), 2)], ids=["unknown", "busy"]
+)
+async def test_the_parts_that_are_known_after_a_lost_lease_are_kept(store: Store, failure: CarrierFailure) -> None:
+    house = depot(store, Scripted("one", [failure], SETTLES))
+    message = await overdue(store, carrier="one", parts=2)
+    await lost_before_the_answer(house)
+    assert await history(store, message) == ["claim", "doubt"]
+    now = store.clock.now()
+    assert await store.settle(Settlement(message.id, "one", (None, "b"), now, Instant(now + HOUR)))
+    assert (await read(store, message)).status is Status.SENT
+
+
+async def test_what_another_try_knows_of_no_part_is_left_as_it_is(store: Store) -> None:
+    house = depot(store, Scripted("one", [OutcomeUnknown(UNKNOWN)], SETTLES))
+    message = await overdue(store, carrier="one")
+    await lost_before_the_answer(house)
+    assert await history(store, message) == ["claim", "doubt"]
+    assert (await read(store, message)).progress is None
 
 
 async def test_an_answer_after_the_end_changes_nothing(store: Store) -> None:

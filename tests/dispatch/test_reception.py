@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from heliograph.carriers.interface import LateAnswer
 from heliograph.carriers.sandbox import NAME
 from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.domain.accounts import Profile
@@ -22,8 +23,9 @@ from heliograph.store.consent import OptOutFilter
 from heliograph.store.engine import open_engine
 from heliograph.store.messages import Accepted
 from heliograph.store.store import Store
-from tests.builders import PLANNER, accept, accepted, make_account, make_message, new_id, status_of
+from tests.builders import PLANNER, accept, accepted, advance, make_account, make_message, new_id, status_of
 from tests.dispatch.conftest import TABLES, Build, House
+from tests.store.doubting import doubted
 
 NUMBER = "+18445550001"
 SHORT_CODE = "12345"
@@ -80,7 +82,7 @@ async def with_number(store: Store, number: str = NUMBER, name: str = "Acme", **
     return profile
 
 
-def desk(store: Store, **options: bool) -> Receptionist:
+def desk(store: Store, **options: Any) -> Receptionist:
     """A receptionist with some options changed."""
     return Receptionist(store, TABLES, replace(USUAL, **options), PLANNER)
 
@@ -374,3 +376,18 @@ async def test_what_one_profile_was_told_is_nothing_to_another(store: Store, pro
     free = make_message(store, organization_id=profile.organization_id, profile_id=profile.id, recipient=PERSON)
     assert await accept(store, free) is Accepted.TAKEN
     assert (await opted_out(store, profile), await opted_out(store, other)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("awaited", "given_up_after"), [({"sandbox": None}, None), ({"sandbox": 2 * HOUR}, 2 * HOUR), ({"other": 1}, HOUR)]
+)
+async def test_after_a_late_answer_a_receipt_is_awaited_as_its_carrier_sends_them(
+    store: Store, awaited: dict[str, int | None], given_up_after: int | None
+) -> None:
+    message = await doubted(store)
+    await desk(store, awaited=awaited).late(LateAnswer(message.id, "sandbox", ("a",)))
+    assert await status_of(store, message) is Status.SENT
+    await advance(store, (given_up_after or 1_000 * HOUR) - MINUTE)
+    assert await store.unconfirm(10) == 0
+    await advance(store, 2 * MINUTE)
+    assert await store.unconfirm(10) == (given_up_after is not None)

@@ -4,15 +4,20 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from heliograph.carriers.interface import OutcomeUnknown, TemporarilyRefused
 from heliograph.dispatch import rerouting as module
+from heliograph.dispatch.rerouting import told_lately
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.instant import HOUR, MINUTE, Instant
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.routes import Route, Share
+from heliograph.service import Loop
+from heliograph.store.engine import StoreUnavailable
 from heliograph.store.store import Store
 from tests.builders import accepted, advance
-from tests.dispatch.scripted import BUSY, UNKNOWN, Scripted, depot
+from tests.dispatch.scripted import BUSY, UNKNOWN, Depot, Scripted, depot
 from tests.store.histories import history, overdue, read
 
 
@@ -138,7 +143,7 @@ async def test_a_process_that_vanished_is_not_counted_on_for_long(store: Store) 
     here = depot(store, Scripted("one", up=False), Scripted("two"))
     there = depot(store, Scripted("one"), Scripted("two"))
     await there.rerouting.look()
-    await advance(store, MINUTE)
+    await advance(store, 4 * MINUTE)
     await overdue(store, carrier="one")
     assert await here.rerouting.look() == 1
 
@@ -193,3 +198,103 @@ async def test_how_carriers_stand_is_told(store: Store) -> None:
     told = await store.carrier_states(Instant(0))
     assert {each.state.name: each.state.up for each in told} == {"one": True, "two": False}
     assert set(house.rerouting.usable()) == {"one"}
+
+
+# ------------------------------------------------------------------------------------------------ how often it is told
+
+
+class Steady(Scripted):
+    """Stands as it is, as the simulated carrier does."""
+
+    def state(self) -> CarrierState:
+        """Up, with what it took."""
+        return CarrierState(name=self.name, kind="scripted", up=True, taken=len(self.given), steady=True)
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be told again later may be told at once."""
+    monkeypatch.setattr(module, "FIGURES_TOLD", 0)
+    monkeypatch.setattr(module, "TOLD_AGAIN", 0)
+
+
+async def commits(store: Store, house: Depot, looks: int) -> int:
+    """How many commits so many looks make."""
+    before = store.writer.commits
+    for _ in range(looks):
+        await house.rerouting.look()
+    return store.writer.commits - before
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_of_a_steady_carrier_that_is_idle_nothing_is_written(store: Store) -> None:
+    house = depot(store, Steady("one"))
+    assert await commits(store, house, 5) == 1
+    await overdue(store, carrier="one")
+    await house.settle()
+    assert await commits(store, house, 5) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_of_another_it_is_told_again_that_it_is_there(store: Store) -> None:
+    assert await commits(store, depot(store, Scripted("one")), 5) == 5
+
+
+async def test_of_an_idle_carrier_little_is_written(store: Store) -> None:
+    assert await commits(store, depot(store, Scripted("one")), 5) == 1
+    assert module.FRESH >= 3 * module.TOLD_AGAIN >= 3 * MINUTE
+
+
+async def test_when_the_test_clock_moves_carriers_are_told_of_again(store: Store) -> None:
+    house = depot(store, Steady("one"), Scripted("two"))
+    await house.rerouting.look()
+    await advance(store, 100 * HOUR)
+    await house.rerouting.look()
+    assert {each.state.name for each in await store.carrier_states(Instant(store.clock.now() - MINUTE))} == {
+        "one",
+        "two",
+    }
+
+
+async def test_the_last_word_of_a_steady_carrier_counts_until_it_is_taken_back(store: Store) -> None:
+    houses = [depot(store, Steady("one"), Scripted("two")) for _ in range(2)]
+    for house in houses:
+        await house.rerouting.start()
+        await house.rerouting.wait_passed(1)
+    assert sorted(each.state.name for each in await told_lately(store)) == ["one", "one", "two", "two"]
+    for house in houses:
+        # Nothing is told any more, as when the process was killed.
+        await Loop.stop(house.rerouting)
+    await advance(store, HOUR)
+    assert [each.state.name for each in await told_lately(store)] == ["one"]
+    for house in houses:
+        await store.rerouting.forget(house.rerouting._node, Instant(0))
+    assert await told_lately(store) == []
+
+
+# -------------------------------------------------------------------------------------------------------- log and stop
+
+
+@pytest.mark.parametrize(("carrier", "why"), [("one", "no process reaches its carrier"), ("gone", "no process has it")])
+async def test_the_log_says_from_whom_to_whom_and_why(store: Store, carrier: str, why: str) -> None:
+    house = depot(store, Scripted("one", up=False), Scripted("two"))
+    for _ in range(2):
+        await overdue(store, carrier=carrier)
+    with capture_logs() as logs:
+        await house.rerouting.look()
+    (line,) = [each for each in logs if each.get("action") == "rerouted"]
+    assert (line["from"], line["to"], line["count"], line["why"]) == (carrier, "two", 2, why)
+
+
+async def test_a_stop_without_a_database_ends(store: Store) -> None:
+    house = depot(store, Scripted("one"))
+    await house.rerouting.start()
+    await house.rerouting.wait_passed(1)
+
+    async def away(node: str, before: Instant) -> None:
+        raise StoreUnavailable(f"away: {node} {before}")
+
+    store.rerouting.forget = away  # type: ignore[method-assign]  # the way to the database is cut
+    with capture_logs() as logs:
+        await house.rerouting.stop()
+    assert [each["action"] for each in logs if each["log_level"] == "warning"] == ["not_forgotten"]

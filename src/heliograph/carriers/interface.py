@@ -128,6 +128,15 @@ class Carrier(Protocol):
         somebody else's (promises P1, P3). Parts that `message.progress` names with this carrier are not given again.
         """
 
+    def hold(self) -> None:
+        """Let nothing leave that has not left, and give back what only waits, as `Unreachable` or `Throttled`.
+
+        What was sent is still waited for, and what comes in is taken. It lasts until `resume`, or the next start.
+        """
+
+    def resume(self) -> None:
+        """Take messages again."""
+
     async def start(self, inbox: Inbox) -> None:
         """Connect, and hand receipts and messages to `inbox` from now on. Returns before there is a connection."""
 
@@ -139,6 +148,14 @@ class Queried(Protocol):
     """A carrier that may be asked what became of a message."""
 
     name: str
+
+    @property
+    def room(self) -> int:
+        """As of `Carrier`."""
+
+    @property
+    def up(self) -> bool:
+        """As of `Carrier`."""
 
     async def query(self, message: Message, ids: Sequence[str]) -> Sequence[Receipt]:
         """Ask about parts of a message by the ids that the carrier gave them.

@@ -159,9 +159,15 @@ class SandboxCarrier(Loop):
         if self._record:
             self._record.close()
 
+    def hold(self) -> None:
+        """Nothing waits in it."""
+
+    def resume(self) -> None:
+        """Nothing waits in it."""
+
     def state(self) -> CarrierState:
         """Always up."""
-        return CarrierState(name=NAME, kind=NAME, up=True, taken=self._taken)
+        return CarrierState(name=NAME, kind=NAME, up=True, taken=self._taken, steady=True)
 
     async def submit(self, message: Message, until: int) -> Taken:  # noqa: ARG002 - it takes it in this very moment
         """Take a message as the script of its destination says. Raises a `CarrierFailure`."""

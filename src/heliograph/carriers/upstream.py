@@ -28,7 +28,7 @@ from heliograph.carriers.interface import (
 from heliograph.carriers.media import MediaFetcher, MediaProblem
 from heliograph.carriers.upstream_answers import AtFault, Judged, forbidden, judge
 from heliograph.carriers.upstream_options import UpstreamOptions
-from heliograph.carriers.upstream_requests import body_of, path_of
+from heliograph.carriers.upstream_requests import MESSAGES_PATH, body_of, path_of
 from heliograph.carriers.upstream_standing import Standing
 from heliograph.carriers.upstream_webhooks import UpstreamWebhooks
 from heliograph.clock import Clock, monotonic
@@ -67,15 +67,17 @@ class UpstreamCarrier:
         self._standing = Standing(options.window, options.pauses, monotonic())
         self._watch = _Watch(f"upstream {options.name}", self._look)
         self._running = False
+        self._held = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._place = _place_of(options.base_url)
         self._last_error: str | None = None
         self._last_error_at: Instant | None = None
 
     @property
     def room(self) -> int:
         """How many messages it would take at this moment."""
-        return self._standing.room(monotonic()) if self._running else 0
+        return self._standing.room(monotonic()) if self._running and not self._held else 0
 
     @property
     def up(self) -> bool:
@@ -110,9 +112,19 @@ class UpstreamCarrier:
             last_error_at=self._last_error_at,
         )
 
+    def hold(self) -> None:
+        """Post nothing more; an MMS whose media are being fetched comes back with them."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Post again."""
+        self._held = False
+        self.changed()
+
     async def start(self, inbox: Inbox) -> None:
         """Take webhooks for `inbox`, and ask whether the upstream is there; messages go once it has said so."""
         self.webhooks.inbox = inbox
+        self._held = False
         if not self._running:
             self._running = True
             await self._watch.start()
@@ -156,8 +168,10 @@ class UpstreamCarrier:
     def _check_open(self) -> None:
         """Nothing is submitted to an upstream that is down, stopped or at rest."""
         if not self.up:
-            detail = self._last_error if self._running else "It is stopped."
-            raise Unreachable(delivery_error(Code.SERVER_UNAVAILABLE, f"The upstream is down. {detail or ''}".rstrip()))
+            detail = "The upstream is down." if self._running else "The upstream is down. It is stopped."
+            raise Unreachable(delivery_error(Code.SERVER_UNAVAILABLE, detail))
+        if self._held:
+            raise Unreachable(delivery_error(Code.SERVER_UNAVAILABLE, "The service is being stopped."))
         if self._standing.rest_until(monotonic()) is not None:
             raise Throttled(delivery_error(Code.TOO_MANY_AT_CARRIER, "The upstream is left alone for a while."))
 
@@ -183,7 +197,7 @@ class UpstreamCarrier:
             raise self._unanswered(failure, until) from failure
         judged = judge(answer, self._seconds())
         if isinstance(judged, Judged):
-            raise self._noted(judged)
+            raise self._noted(judged, path)
         self._standing.took(monotonic())
         self._standing.answered(monotonic())
         return replace(judged, media=media)
@@ -214,22 +228,24 @@ class UpstreamCarrier:
         now = monotonic()
         if not failure.sent:
             if now < until:
-                self._failed(failure.detail)
+                self._failed(f"{self._place}: {failure.detail}")
             return Unreachable(
                 delivery_error(Code.SERVER_UNAVAILABLE, f"The upstream is not reached. {failure.detail}")
             )
         self._standing.counts.unknown += 1
-        self._failed(failure.detail)
+        self._failed(f"{self._place}: {failure.detail}")
         detail = f"{failure.detail} The upstream may or may not have taken the message."
         return OutcomeUnknown(delivery_error(Code.OUTCOME_UNKNOWN, detail), (None,))
 
-    def _noted(self, judged: Judged) -> CarrierFailure:
+    def _noted(self, judged: Judged, path: str) -> CarrierFailure:
         """Draw the consequences of an answer for those that follow."""
         failure, counts, now = judged.failure, self._standing.counts, monotonic()
         counts.unknown += isinstance(failure, OutcomeUnknown)
         counts.refused += isinstance(failure, Refused | TemporarilyRefused)
         counts.throttled += isinstance(failure, Throttled)
-        if judged.at_fault is AtFault.UPSTREAM:
+        if judged.at_fault is AtFault.ADDRESS and path == MESSAGES_PATH:
+            self._failed(failure.error.detail, self._standing.misdirected)
+        elif judged.at_fault in {AtFault.UPSTREAM, AtFault.ADDRESS}:
             self._failed(failure.error.detail)
         elif judged.at_fault is AtFault.PACE:
             self._standing.throttled(now, judged.rest, randomness.fraction())
@@ -240,9 +256,9 @@ class UpstreamCarrier:
             self._remember(failure.error.detail)
         return failure
 
-    def _failed(self, detail: str) -> None:
+    def _failed(self, detail: str, goes_down: Callable[[int, float], None] | None = None) -> None:
         was_up = self._standing.up()
-        self._standing.failed(monotonic(), randomness.fraction())
+        (goes_down or self._standing.failed)(monotonic(), randomness.fraction())
         self._remember(detail)
         if was_up:
             logger.warning("an upstream is down", action="upstream_down", carrier=self.name, reason=detail)
@@ -270,7 +286,7 @@ class UpstreamCarrier:
             )
             why = forbidden(answer)
         except OutgoingFailure as failure:
-            why = failure.detail
+            why = f"{self._place}: {failure.detail}"
         if why is None:
             self._standing.probed()
             logger.info("an upstream is up", action="upstream_up", carrier=self.name)
@@ -286,6 +302,13 @@ class UpstreamCarrier:
     def _seconds(self) -> int:
         """Unix time as the upstream knows it, whatever the test clock says."""
         return (self._clock.now() - self._clock.offset) // SECOND
+
+
+def _place_of(base_url: str) -> str:
+    """Host and port, for an operator who looks for what is wrong."""
+    parts = urlsplit(base_url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 class _Watch(Loop):

@@ -2,8 +2,8 @@
 
     2xx with an id              Taken
     2xx without                 OutcomeUnknown
-    3xx, 401, 402, bad key      TemporarilyRefused, and the upstream is at fault: nothing passes until that is mended
-    404, 405 of no message      likewise: `base_url` is wrong
+    401, 402, bad key           TemporarilyRefused, and the upstream is at fault: nothing passes until that is mended
+    3xx, 405, 404 of no message likewise, and `base_url` is wrong: that a probe is answered says nothing
     409                         Refused for 40300 (STOP); else OutcomeUnknown, for an earlier try may be the cause
     429                         Throttled, with the rest it asks for; TemporarilyRefused for 40333 (spend limit)
     408, 5xx, unreadable 4xx    OutcomeUnknown
@@ -81,6 +81,8 @@ class AtFault(Enum):
     """Too many at once."""
     UPSTREAM = "upstream"
     """Whatever is sent, it will fare no better for now."""
+    ADDRESS = "address"
+    """Messages are not taken where they were sent to; what else is asked there may be answered all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def judge(answer: HttpAnswer, seconds: int) -> Taken | Judged:
         return _taken(answer)
     if 300 <= status <= 399:
         detail = f"The upstream answers with a redirect ({status}), which is not followed: its base URL is wrong."
-        return Judged(TemporarilyRefused(delivery_error(Code.SERVER_UNAVAILABLE, detail)), AtFault.UPSTREAM)
+        return Judged(TemporarilyRefused(delivery_error(Code.SERVER_UNAVAILABLE, detail)), AtFault.ADDRESS)
     if status == 408 or not 400 <= status <= 499:
         return _unknown(f"The upstream answered with status {status}.", AtFault.UPSTREAM)
     errors = errors_in(answer.body)
@@ -198,8 +200,11 @@ def _refused(status: int, errors: Sequence[UpstreamError]) -> Judged:
     """4xx other than 408 and 429."""
     said = _said(status, errors)
     codes = {each.code for each in errors}
-    of_no_message = status in {403, 404, 405, 407} and (not errors or _NO_SUCH_RESOURCE in codes)
-    if status in {401, 402} or of_no_message or _of_account(errors):
+    of_no_message = not errors or _NO_SUCH_RESOURCE in codes
+    if status == 405 or (status == 404 and of_no_message):
+        wrong = f"{said.rstrip('.')}. It takes no messages there: its base URL is wrong."
+        return Judged(TemporarilyRefused(delivery_error(Code.SERVER_UNAVAILABLE, wrong)), AtFault.ADDRESS)
+    if status in {401, 402} or (status in {403, 407} and of_no_message) or _of_account(errors):
         return Judged(TemporarilyRefused(delivery_error(Code.SERVER_UNAVAILABLE, said)), AtFault.UPSTREAM)
     if not errors:
         return _unknown(said, AtFault.UPSTREAM)

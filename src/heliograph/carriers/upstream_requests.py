@@ -12,7 +12,8 @@ from heliograph.domain.message import Message, MessageType
 from heliograph.domain.outcome import delivery_error
 from heliograph.domain.text import Encoding
 
-_GROUP = "/messages/group_mms"
+MESSAGES_PATH = "/messages"
+_GROUP = f"{MESSAGES_PATH}/group_mms"
 _ENCODINGS: Mapping[Encoding, str] = {Encoding.GSM7: "gsm7", Encoding.UCS2: "ucs2"}
 
 
@@ -38,7 +39,7 @@ def path_of(message: Message) -> str:
     """
     facts = message.facts
     bare = message.type is MessageType.MMS and not facts.media and not facts.subject
-    return _GROUP if bare else "/messages"
+    return _GROUP if bare else MESSAGES_PATH
 
 
 def body_of(message: Message, options: UpstreamOptions) -> bytes:

@@ -5,6 +5,8 @@
        |                        +--cannot be reached, key refused,--+
        |                           answer lost--> down --probe answered--> trying
 
+An upstream that takes no messages where they were sent to goes down for longer: its probe is answered all the same.
+
 While it is down only a probe is sent, which carries no message. Then one message at a time goes until one is answered:
 an upstream that loses its answers would otherwise put a whole queue in doubt. Moments are of `clock.monotonic`.
 """
@@ -36,6 +38,9 @@ class Pauses:
 
     first: int = SECOND
     longest: int = MINUTE
+    misdirected_first: int = 10 * SECOND
+    """The same for one that takes no messages at its address: somebody has to put that right."""
+    misdirected_longest: int = 10 * MINUTE
 
 
 @dataclass(slots=True)
@@ -62,6 +67,7 @@ class Standing:
         self._rest_until = now
         self._careful = False
         self._failures = 0
+        self._misdirected = 0
         self._throttles = 0
         self._rate = 0.0
         self._rate_at = now
@@ -118,12 +124,21 @@ class Standing:
         """It spoke of a message as an upstream should. What was under way before it went down changes nothing."""
         if self.up() and now >= self._rest_until:
             self._careful = False
-            self._failures = self._throttles = 0
+            self._failures = self._misdirected = self._throttles = 0
 
     def failed(self, now: int, chance: float) -> None:
         """It cannot be reached, refuses us, or its answer was lost. Many at once, of one window, count as one."""
         if self.up():
             self._pause(now, chance)
+
+    def misdirected(self, now: int, chance: float) -> None:
+        """It takes no messages at its address. Only a message that it answers ends the doubling, not a probe."""
+        if self.up():
+            self._misdirected += 1
+            waits = self._pauses
+            wait = backoff(self._misdirected, waits.misdirected_first, waits.misdirected_longest, chance)
+            self._careful = True
+            self._probe_at = now + wait
 
     def throttled(self, now: int, asked: int | None, chance: float) -> None:
         """It wants no more for as long as it asked, or for a growing time where it did not; never longer than ours."""

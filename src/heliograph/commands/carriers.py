@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from heliograph.carrier_settings import SANDBOX
 from heliograph.commands import trial
 from heliograph.commands.arguments import Commands, add_command, add_json
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.listing import print_json, print_list
-from heliograph.commands.session import CommandFailed, with_store
-from heliograph.dispatch.rerouting import FRESH
+from heliograph.commands.session import with_store
+from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.carriers import CarrierState, LinkState
 from heliograph.domain.instant import Instant, to_text
 from heliograph.domain.lifecycle import result
@@ -80,7 +81,7 @@ def _limit(text: str) -> int:
 
 async def standings(settings: Settings, store: Store) -> Sequence[Standing]:
     """Every carrier that is set, that a process reports, or that a message waits for; those set first, in order."""
-    told = await store.carrier_states(Instant(store.clock.now() - FRESH))
+    told = await told_lately(store)
     waiting = await store.reports.waiting()
     kinds = {SANDBOX: SANDBOX} if settings.sandbox.enabled else {}
     kinds |= {name: each.kind for name, each in settings.carriers.items()}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from heliograph.carrier_settings import SmppSettings
+from heliograph.carriers.smpp.fields import SPECIFIED_PASSWORD_SIZE
 from heliograph.domain.instant import MINUTE, SECOND, Instant
 from heliograph.setting_kinds import MIB
 from heliograph.settings import Settings, changed
@@ -45,6 +47,16 @@ def settings_check(settings: Settings) -> Check:
     """What was set, by dotted name and with secrets masked."""
     own = [f"{name} = {value}" for name, value in changed(settings).items()]
     return Check(Level.OK, "settings", ", ".join(own) or "all as they are by default")
+
+
+def password_checks(settings: Settings) -> Iterator[Check]:
+    """SMPP passwords that are longer than the specification has them (SMPP 3.4, 4.1.1), by their length alone."""
+    most = SPECIFIED_PASSWORD_SIZE - 1
+    for name, each in settings.carriers.items():
+        if isinstance(each, SmppSettings) and len(each.password) > most:
+            finding = f"it has {len(each.password)} characters, and SMPP 3.4 allows {most}"
+            advice = f"Where the bind is refused, ask the carrier for one of at most {most}."
+            yield Check(Level.WARNING, f"carrier {name} password", finding, advice)
 
 
 def database_checks(facts: DatabaseFacts) -> Iterator[Check]:

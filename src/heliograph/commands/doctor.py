@@ -15,13 +15,15 @@ from heliograph.commands.checks import (
     database_checks,
     lateness,
     message_checks,
+    password_checks,
     sandbox_clock_check,
     schema_check,
     settings_check,
     worst,
 )
 from heliograph.commands.listing import print_json
-from heliograph.dispatch.rerouting import FRESH
+from heliograph.commands.tls_checks import tls_checks
+from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.instant import SECOND, Instant, to_text
 from heliograph.domain.tables import BadTable
 from heliograph.server import CannotServe, load_tables, open_store
@@ -60,7 +62,8 @@ def _doctor(given: argparse.Namespace, settings: Settings) -> int:
 
 async def examine(settings: Settings) -> Report:
     """Look at everything that can be reached; never raises for what it is there to find."""
-    report = Report([settings_check(settings), _tables_check(settings)])
+    report = Report([settings_check(settings), _tables_check(settings), *password_checks(settings)])
+    report.checks.extend(await asyncio.to_thread(tls_checks, settings))
     if file := missing_file(settings.database.url):
         report.checks.append(Check(Level.PROBLEM, "database", f"there is no file {file}", "Run 'heliograph migrate'."))
         return report
@@ -94,7 +97,7 @@ async def _examine_database(report: Report, store: Store, settings: Settings) ->
     report.checks.append(sandbox_clock_check(ahead, sandbox=settings.sandbox.enabled))
     await store.engine.synchronize_clock()
     overview, now = await store.reports.overview(), store.clock.now()
-    told, waiting = await store.carrier_states(Instant(now - FRESH)), await store.reports.waiting()
+    told, waiting = await told_lately(store), await store.reports.waiting()
     report.checks.extend(carrier_checks(settings, told, waiting))
     report.checks.extend(message_checks(overview, now))
     report.messages = _figures(overview, now)

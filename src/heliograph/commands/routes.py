@@ -4,7 +4,8 @@ Whether a carrier is up at this moment is not known here: one that is down is pa
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from heliograph.carrier_settings import SANDBOX
 from heliograph.commands.arguments import Commands, add_command, add_group, add_json
@@ -17,12 +18,14 @@ from heliograph.domain.routes import (
     Considered,
     Route,
     RouteQuery,
-    RoutingTable,
     Share,
     Verdict,
     fraction_of,
 )
 from heliograph.settings import Settings
+
+CANNOT_CARRY = "cannot carry MMS"
+"""As the table of routes says it."""
 
 
 def declare(commands: Commands) -> None:
@@ -46,18 +49,62 @@ def _add_sandbox(parser: argparse.ArgumentParser) -> None:
 
 
 def _explain(given: argparse.Namespace, settings: Settings) -> int:
-    table, query = settings.routing(), _query(given)
+    table, query, able = settings.routing(), _query(given), _able(settings, MessageType(given.type))
+    stages = _passable(table.stages(query), able)
+    verdicts = [_with_ability(each, able) for each in table.explain(query)]
+    plan = [each for each in table.plan(query) if each in able]
     if given.json:
-        print_json(_as_json(given, query, table))
+        print_json(_as_json(query, plan if _is_decided(given, stages) else None, stages, verdicts))
         return 0
-    plan = table.plan(query) if given.message else None
-    for word, carriers in _steps(table.stages(query), plan):
-        print(f"{word:5}  {carriers}")
+    if stages:
+        for word, carriers in _steps(stages, plan if given.message else None):
+            print(f"{word:5}  {carriers}")
+    else:
+        print(f"none   {_why_none(settings, verdicts, able)}")
     print()
     _print_when_none_set(settings)
-    rows = [_verdict_row(each) for each in table.explain(query)]
-    print_list(["route", "matches", "why"], rows, as_json=False)
+    print_list(["route", "matches", "why"], [_verdict_row(each) for each in verdicts], as_json=False)
     return 0
+
+
+def _able(settings: Settings, message_type: MessageType) -> Collection[str]:
+    """The carriers that can be given such a message, in their order, wherever routes lead."""
+    named = {
+        name: each.sends and (message_type is not MessageType.MMS or each.carries_mms)
+        for name, each in settings.carriers.items()
+    }
+    sandbox = [SANDBOX] if settings.sandbox.enabled else []
+    return [*sandbox, *(name for name, can in named.items() if can)]
+
+
+def _passable(stages: Sequence[Sequence[Share]], able: Collection[str]) -> Sequence[Sequence[Share]]:
+    """Without carriers that could only refuse it: the table names them where it finds no others."""
+    kept = [[share for share in stage if share.carrier in able] for stage in stages]
+    return [stage for stage in kept if stage]
+
+
+def _with_ability(verdict: Verdict, able: Collection[str]) -> Verdict:
+    carriers = [
+        each if each.left_out is not None or each.carrier in able else replace(each, share=0.0, left_out=CANNOT_CARRY)
+        for each in verdict.carriers
+    ]
+    return replace(verdict, carriers=tuple(carriers))
+
+
+def _is_decided(given: argparse.Namespace, stages: Sequence[Sequence[Share]]) -> bool:
+    """Whether its carriers are known one by one: weights are decided by its id."""
+    return given.message is not None or all(len(stage) == 1 for stage in stages)
+
+
+def _why_none(settings: Settings, verdicts: Sequence[Verdict], able: Collection[str]) -> str:
+    """Why it is given to no carrier, and what becomes of it."""
+    if not settings.carriers and not settings.sandbox.enabled:
+        return "No carrier is configured: such a message is kept until there is one, or until its validity is over."
+    if all(each.mismatch is not None for each in verdicts):
+        return "No route matches: such a message cannot be sent."
+    others = f"{', '.join(able)} can, and no matching route names it" if able else "no carrier of the settings can"
+    what = "It is refused, or sent as an SMS where its profile wants that."
+    return f"No carrier of the matching routes can carry MMS; {others}. {what}"
 
 
 def _query(given: argparse.Namespace) -> RouteQuery:
@@ -82,8 +129,6 @@ def _id(text: str) -> str:
 
 def _steps(stages: Sequence[Sequence[Share]], plan: Sequence[str] | None) -> list[tuple[str, str]]:
     """What is tried, in order: carriers by name where the message is known, else with their chances."""
-    if not stages:
-        return [("none", "No route matches: such a message cannot be sent.")]
     tried = list(plan) if plan is not None else [step for stage in stages for step in _chances(stage)]
     return [("then" if index else "first", step) for index, step in enumerate(tried)]
 
@@ -112,18 +157,21 @@ def _considered(each: Considered) -> str:
     return each.carrier if each.share == 1 else f"{each.carrier} {_percent(each.share)}"
 
 
-def _as_json(given: argparse.Namespace, query: RouteQuery, table: RoutingTable) -> dict[str, object]:
-    stages = table.stages(query)
-    drawn = given.message is not None or all(len(stage) == 1 for stage in stages)
+def _as_json(
+    query: RouteQuery,
+    plan: Sequence[str] | None,
+    stages: Sequence[Sequence[Share]],
+    verdicts: Sequence[Verdict],
+) -> dict[str, object]:
     return {
         "to": query.recipient,
         "country": query.country,
         "from": query.sender or None,
         "profile": query.profile_id or None,
         "type": query.type,
-        "plan": table.plan(query) if drawn else None,
+        "plan": plan,
         "stages": [[{"carrier": each.carrier, "weight": each.weight} for each in stage] for stage in stages],
-        "routes": [_verdict_json(each) for each in table.explain(query)],
+        "routes": [_verdict_json(each) for each in verdicts],
     }
 
 

@@ -74,6 +74,13 @@ class DispatchOptions:
     """How long a late answer or a receipt is awaited for what is in doubt."""
     interval: int = 0
     """What the carrier wants between two parts; 0 is without bound."""
+    answer_time: int = 0
+    """How long after its bytes left a message's answer may come; 0 where no answer comes later than `until`."""
+
+    @property
+    def usable(self) -> int:
+        """The part of a lease in which a message may be given to the carrier: its answer is to come within it."""
+        return min(int(self.lease * (1 - LEASE_MARGIN)), self.lease - self.answer_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,8 @@ class Dispatcher(Loop):
         self._usable = usable or _none
         self._again_at: Instant | None = None
         self._more = False
+        self._unanswered: list[tuple[Claim, int]] = []
+        """Claims whose answers were lost, which may have been given messages, and when each was first asked."""
         carrier.changed = self.wake
         self._in_hand: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -120,12 +129,20 @@ class Dispatcher(Loop):
     async def start(self) -> None:
         """Begin to claim."""
         self._draining = False
+        self.carrier.resume()
         await super().start()
 
     async def stop(self) -> None:
         """Claim nothing more; finish what a carrier has been given, hand back what it has not."""
         self._draining = True
+        # What only waits, as for the end of a rest, comes back at once.
+        self.carrier.hold()
         await super().stop()
+        try:
+            self._take_in_hand(await self.claim(0))
+        except StoreUnavailable as error:
+            what = {"carrier": self.carrier.name, "reason": str(error)}
+            logger.warning("what a claim was given is not known", action="claim_unanswered", **what)
         if self._in_hand:
             await asyncio.wait(self._in_hand, timeout=self._options.drain_timeout / 1_000_000)
 
@@ -133,18 +150,16 @@ class Dispatcher(Loop):
         """Claim as much as there is room for; microseconds until it is worth looking again."""
         room = min(self._options.window - len(self._in_hand), self.carrier.room)
         # A claim for every message that is done would be a commit each: wait for a part of what there is.
-        if room <= 0 or (self._in_hand and room < (room + len(self._in_hand)) / CLAIM_PART):
+        full = room <= 0 or (self._in_hand and room < (room + len(self._in_hand)) / CLAIM_PART)
+        if full and not self._unanswered:
             return self._options.poll_interval
         # After a claim that was given all it asked for there is more: the question would cost as much as a claim.
-        wait = 0 if self._more else await self._until_due()
+        wait = 0 if self._more or self._unanswered else await self._until_due()
         if wait > 0:
             return wait
         claimed = await self.claim(room)
-        self._more = len(claimed) == room
-        for each in claimed:
-            task = asyncio.create_task(self.send(each))
-            self._in_hand.add(task)
-            task.add_done_callback(self._sent)
+        self._more = 0 < room <= len(claimed)
+        self._take_in_hand(claimed)
         # What is due and could not be claimed is being claimed elsewhere, or expires.
         return 0 if claimed else self._options.poll_interval // 10
 
@@ -156,20 +171,47 @@ class Dispatcher(Loop):
             await asyncio.wait(self._in_hand)
 
     async def claim(self, limit: int) -> list[InHand]:
-        """Take what is due, at most `limit` messages."""
+        """Take what is due, at most `limit` messages; before that, all that a claim was given whose answer was lost."""
+        claimed = await self._ask_again()
+        if claimed or limit <= 0:
+            return claimed
         token = randomness.new_id(self._store.clock.now())
-        # Counted from before the question: whatever the database takes to answer is off our side of the lease.
-        asked_at = monotonic()
-        usable_until = asked_at + int(self._options.lease * (1 - LEASE_MARGIN))
         paces = self._planner.paces if self._planner.paced else None
         wish = Claim(token, self.carrier.name, limit, self._options.lease, self._options.interval, paces)
-        found = await self._store.claim(wish)
+        # Counted from before the question: whatever the database takes to answer is off our side of the lease.
+        return await self._ask(wish, monotonic())
+
+    async def _ask_again(self) -> list[InHand]:
+        """What a claim was given whose answer was lost; once its lease is over the upkeep decides about that."""
+        while self._unanswered:
+            # Nobody else may ask it at the same time: two who have its answer would both send it.
+            wish, asked_at = self._unanswered.pop(0)
+            if monotonic() >= asked_at + self._options.lease:
+                continue
+            # What it holds, and nothing more: part of its lease has gone by.
+            wish.limit = 0
+            if claimed := await self._ask(wish, asked_at):
+                return claimed
+        return []
+
+    async def _ask(self, wish: Claim, asked_at: int) -> list[InHand]:
+        try:
+            found = await self._store.claim(wish)
+        except BaseException:
+            self._unanswered.append((wish, asked_at))
+            raise
         self._again_at = found.again_at
-        lease_until = asked_at + self._options.lease
+        usable_until, lease_until = asked_at + self._options.usable, asked_at + self._options.lease
         return [
-            InHand(message, token, found.at, usable_until, lease_until, message.id in found.in_doubt)
+            InHand(message, wish.token, found.at, usable_until, lease_until, message.id in found.in_doubt)
             for message in found.messages
         ]
+
+    def _take_in_hand(self, claimed: Sequence[InHand]) -> None:
+        for each in claimed:
+            task = asyncio.create_task(self.send(each))
+            self._in_hand.add(task)
+            task.add_done_callback(self._sent)
 
     async def _until_due(self) -> int:
         """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
@@ -187,19 +229,49 @@ class Dispatcher(Loop):
         """Give a message to the carrier and record what became of it; hand it back when its lease is nearly over."""
         try:
             outcome = await self._submit(claimed)
-            if not await self._record(outcome, claimed.lease_until):
+            if await self._record(outcome, claimed.lease_until):
+                self._tell(outcome)
+            else:
                 await self._lost(outcome)
         except StoreUnavailable as error:
             what = {"message_id": claimed.message.id, "reason": str(error)}
             logger.warning("an outcome could not be recorded", action="outcome_unrecorded", **what)
 
+    def _tell(self, outcome: Outcome) -> None:
+        """Log what an operator may be asked about."""
+        error = outcome.error
+        what = {"message_id": outcome.message_id, "carrier": self.carrier.name}
+        what["reason"] = error.detail if error else outcome.detail or ""
+        if outcome.carrier is not None:
+            moved = {"from": self.carrier.name, "to": outcome.carrier, "why": what["reason"]}
+            logger.info("a message goes to another carrier", action="rerouted", message_id=outcome.message_id, **moved)
+        if outcome.change is Change.REFUSE and error:
+            logger.info("a carrier refused a message", action="refused", code=error.code, **what)
+        elif outcome.in_doubt or outcome.change is Change.LOSE:
+            said = "nobody knows whether a carrier took a message"
+            logger.warning(said, action="in_doubt", change=outcome.change, **what)
+
     async def _lost(self, outcome: Outcome) -> None:
-        """The lease was over first. What the upkeep has put in doubt since, the carrier's answer still settles."""
+        """The lease was over first. What the upkeep has put in doubt since is settled by what is known of its parts.
+
+        The store takes no refusal of what is in doubt: that ends as unknown.
+        """
         what = {"message_id": outcome.message_id, "change": outcome.change}
         logger.warning("the lease was lost before the outcome was recorded", action="lease_lost", **what)
-        if outcome.change is Change.ACCEPT:
-            given = (outcome.message_id, self.carrier.name, outcome.ids, outcome.at, outcome.deadline_at)
+        ids = outcome.ids or self._ids_of(outcome.progress)
+        if any(ids):
+            given = (outcome.message_id, self.carrier.name, ids, outcome.at, self._awaited_until(outcome.at))
             await self._store.settle(Settlement(*given, outcome.left_at))
+
+    def _ids_of(self, progress: Progress | None) -> tuple[str | None, ...]:
+        """One place for each part of what this carrier has a part of."""
+        if progress is None or progress.carrier != self.carrier.name:
+            return ()
+        return (*progress.ids, *[None] * (progress.total - len(progress.ids)))
+
+    def _awaited_until(self, now: Instant) -> Instant | None:
+        """Where no receipts come, none is awaited: `sent` is the last that is known (Contract 3.1)."""
+        return Instant(now + self._options.unconfirmed_after) if self.carrier.abilities.receipts else None
 
     async def _record(self, outcome: Outcome, lease_until: int) -> bool:
         """Record an outcome, trying for as long as the lease holds: what is known must not end as unknown."""
@@ -239,8 +311,7 @@ class Dispatcher(Loop):
             Change.ACCEPT,
             now,
             left_at=left_at,
-            # Where no receipts come, none is awaited: `sent` is the last that is known (Contract 3.1).
-            deadline_at=Instant(now + self._options.unconfirmed_after) if self.carrier.abilities.receipts else None,
+            deadline_at=self._awaited_until(now),
             ids=taken.ids,
             media=taken.media,
         )

@@ -30,7 +30,12 @@ class Inquiry(Loop):
         self._asked: dict[str, Instant] = {}
 
     async def run_pass(self) -> int:
-        """One look; again at once while there is more to ask."""
+        """One look; again at once while there is more to ask.
+
+        Nothing is asked while the carrier is down or rests: what was asked in vain would not be asked again.
+        """
+        if not self._answers():
+            return INTERVAL
         now = self._store.clock.now()
         self._asked = {name: until for name, until in self._asked.items() if until > now}
         before = Instant(now + self._lead)
@@ -38,8 +43,13 @@ class Inquiry(Loop):
         found = await self._store.inquiries.unconfirmed(self._carrier.name, before, limit)
         new = [each for each in found if each.message.id not in self._asked][:AT_ONCE]
         for each in new:
+            if not self._answers():
+                return INTERVAL
             await self._ask(each)
         return 0 if len(new) == AT_ONCE else INTERVAL
+
+    def _answers(self) -> bool:
+        return self._carrier.up and self._carrier.room > 0
 
     async def _ask(self, each: Unconfirmed) -> None:
         self._asked[each.message.id] = each.deadline_at

@@ -6,7 +6,8 @@ Nothing is acknowledged before it is kept. What an arrival means is judged from 
 compares their epoch, and what has changed meanwhile is judged again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -43,6 +44,8 @@ class ReceptionOptions:
     unconfirmed_after: int
     cancel_pending: bool
     replies: bool
+    awaited: Mapping[str, int | None] = field(default_factory=dict)
+    """How long a receipt of each carrier is awaited; None where none comes. Of others it is `unconfirmed_after`."""
 
 
 class Receptionist:
@@ -61,7 +64,8 @@ class Receptionist:
     async def late(self, answer: LateAnswer) -> None:
         """Settle a message in doubt. Raises `StoreUnavailable` when that is not known to be kept."""
         now = self._store.clock.now()
-        deadline = Instant(now + self._options.unconfirmed_after)
+        awaited = self._options.awaited.get(answer.carrier, self._options.unconfirmed_after)
+        deadline = None if awaited is None else Instant(now + awaited)
         settlement = Settlement(answer.message_id, answer.carrier, answer.ids, now, deadline)
         if await self._store.settle(settlement):
             logger.info("a late answer was taken", action="late_answer", message_id=answer.message_id)

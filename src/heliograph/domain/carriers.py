@@ -36,3 +36,5 @@ class CarrierState(msgspec.Struct, frozen=True, kw_only=True):
     """Submits a second it took lately."""
     last_error: str | None = None
     last_error_at: Instant | None = None
+    steady: bool = False
+    """It stands like this for as long as its process runs: it need not be told again while nothing happens."""

@@ -72,7 +72,7 @@ async def test_nobody_at_the_other_end_is_no_reason_to_give_up() -> None:
         await bind.wait_passed(3)
         error = sending.carrier.state().last_error
         assert error is not None
-        assert error.startswith("transceiver-1: no connection: ")
+        assert error.startswith(f"transceiver-1: no connection to 127.0.0.1:{port}: ")
 
 
 async def test_a_peer_that_hangs_up_or_says_nothing_is_tried_again(start: Start) -> None:

@@ -213,6 +213,31 @@ async def test_until_the_moment_only_it_is_tried_again(start: Start) -> None:
         assert caught.value.taken == ()
 
 
+async def test_while_it_is_held_what_waits_comes_back_and_nothing_leaves(start: Start) -> None:
+    smsc = await start(throttle={"from": 1, "count": 1})
+    async with a_carrier(smsc.port, throttle_base=HOUR, throttle_max=HOUR) as sending:
+        (task,) = sending.starts_sending(LONG, within=HOUR)
+        await sending.until(lambda: sending.carrier.state().resting_until is not None)
+        sending.carrier.hold()
+        failure = await failure_of(task)
+        assert (type(failure), failure.taken, failure.parts) == (Unreachable, ("m1",), 3)
+        assert (sending.carrier.up, sending.carrier.room) == (True, 0)
+        (task,) = sending.starts_sending("another", within=HOUR)
+        assert type(await failure_of(task)) is Unreachable
+        sending.carrier.resume()
+        assert await sending.sends("a third") == ("m2",)
+
+
+async def test_what_was_sent_is_waited_for_while_it_is_held(start: Start) -> None:
+    smsc = await start(hold=True, show=True)
+    async with a_carrier(smsc.port) as sending:
+        (task,) = sending.starts_sending("Hello")
+        await submitted(smsc, 1)
+        sending.carrier.hold()
+        smsc.does(release=True)
+        assert await task == ("m1",)
+
+
 async def test_the_end_of_a_rest_is_told(start: Start) -> None:
     smsc = await start(throttle={"from": 0, "count": 1})
     async with a_carrier(smsc.port) as sending:

@@ -444,6 +444,16 @@ async def test_a_submit_cancelled_as_its_answer_comes_is_told(listener: Listener
         assert isinstance(await listener.events.get(), Answered)
 
 
+async def test_what_a_closing_transport_would_drop_is_known_as_not_sent(listener: Listener) -> None:
+    async with odd_peer(listener) as (_, link):
+        task = asyncio.create_task(link.submit(TEXT))
+        await asyncio.sleep(0)
+        # The write comes in the next turn of the loop, and the loss is told after it.
+        link._transport.close()
+        assert link.room == 0
+        assert isinstance(await task, NotSent)
+
+
 async def test_the_peers_unbind_closes_the_connection_after_the_answer(listener: Listener) -> None:
     async with odd_peer(listener) as (peer, _):
         peer.say(encode(Unbind(), 9))

@@ -24,7 +24,7 @@ from tests.carriers.smpp.messages import options_of
         ({"port": 65_536}, "port is 65536"),
         ({"host": ""}, "host must not be empty"),
         ({"name": ""}, "name and host"),
-        ({"password": "123456789"}, "password has 9 bytes"),
+        ({"password": "x" * 65}, "password has 65 bytes"),
         ({"system_id": "x" * 16}, "system_id has 16 bytes"),
         ({"service_type": "123456"}, "service_type has 6 bytes"),
         ({"registered_delivery": 256}, "registered_delivery"),

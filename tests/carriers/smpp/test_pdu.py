@@ -99,7 +99,7 @@ def test_the_fields_on_the_wire_are_the_attributes_in_their_order(command: int) 
 
 TEXTS = [
     (BindReceiver("", ""), "system_id", 15, Status.RINVSYSID),
-    (BindReceiver("", ""), "password", 8, Status.RINVPASWD),
+    (BindReceiver("", ""), "password", 64, Status.RINVPASWD),
     (BindReceiver("", ""), "system_type", 12, Status.RINVSYSTYP),
     (BindReceiver("", ""), "address_range", 40, Status.RINVPARLEN),
     (SubmitSm(), "service_type", 5, Status.RINVSERTYP),
@@ -120,9 +120,7 @@ def replaced(body: Body, name: str, value: object) -> Body:
 
 
 @pytest.mark.parametrize(("body", "name", "most", "status"), TEXTS)
-def test_a_text_is_as_long_as_the_specification_allows_and_no_longer(
-    body: Body, name: str, most: int, status: Status
-) -> None:
+def test_a_text_is_as_long_as_its_field_allows_and_no_longer(body: Body, name: str, most: int, status: Status) -> None:
     full = replaced(body, name, "x" * most)
     data = encode(full, 1)
     assert read(data).body == full

@@ -136,7 +136,7 @@ class Bind(Loop):
             self._connecting = asyncio.create_task(self._connect(), name=f"{self.name}-connect")
             link = await self._connecting
         except (OSError, ValueError) as error:  # ValueError is of a host that is no name
-            return Trouble(f"no connection: {str(error) or type(error).__name__}")
+            return Trouble(f"no connection to {self._options.place}: {str(error) or type(error).__name__}")
         finally:
             self._connecting = None
         self.link = link
@@ -188,7 +188,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_file)
     context.check_hostname = tls.check_hostname
     if tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.key)
+        # Else a key that is locked with a passphrase would have it asked for at the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
     return context
 
 

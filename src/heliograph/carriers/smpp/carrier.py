@@ -93,6 +93,15 @@ class SmppCarrier:
             last_error_at=tally.last_error_at,
         )
 
+    def hold(self) -> None:
+        """Close the gate: what waits before it comes back, also between two parts of a message."""
+        self._sender.gate.close()
+
+    def resume(self) -> None:
+        """Open it again."""
+        self._sender.gate.open()
+        self.room_changed()
+
     async def start(self, inbox: Inbox) -> None:
         """Begin to connect, and to hand over to `inbox` what is delivered."""
         self._inbox = inbox

@@ -13,7 +13,9 @@ from heliograph.carriers.smpp.status import Status
 
 # Sizes of S. 4 with the NUL at the end, as it counts them.
 SYSTEM_ID_SIZE = 16
-PASSWORD_SIZE = 9
+PASSWORD_SIZE = 65
+"""More than the 9 of S. 4.1.1: many centres hand out longer ones, and it is a C-octet string in any case."""
+SPECIFIED_PASSWORD_SIZE = 9
 SYSTEM_TYPE_SIZE = 13
 ADDRESS_RANGE_SIZE = 41
 SERVICE_TYPE_SIZE = 6

@@ -102,7 +102,7 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Submits that would leave at once; 0 while the peer takes no bytes."""
-        return self._session.room if self._may_write else 0
+        return self._session.room if self._takes_bytes() else 0
 
     @property
     def bound(self) -> bool:
@@ -260,11 +260,15 @@ class Link(asyncio.Protocol):
         if self._session.closed:
             return
         now = self._now()
-        if self._may_write:
+        if self._takes_bytes():
             data = self._session.bytes_to_send(now)
             if data:
                 self._transport.write(data)
         self._set_timer(now)
+
+    def _takes_bytes(self) -> bool:
+        """Whether what is written now is on its way: a transport that is closing drops it without a word."""
+        return self._may_write and not self._transport.is_closing()
 
     def _set_timer(self, now: int) -> None:
         """Wake for the next deadline; a timer that is earlier than needed is left to find that out."""

@@ -134,6 +134,11 @@ class SmppOptions:
         encode_body(SubmitSm(service_type=self.service_type, registered_delivery=self.registered_delivery))
 
     @property
+    def place(self) -> str:
+        """Host and port, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def modes(self) -> tuple[Mode, ...]:
         """The binds that belong together; there are `binds` of each."""
         return _MODES[self.mode]
