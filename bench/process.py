@@ -34,7 +34,9 @@ def run_start(options: Options) -> None:
         url = new_database("sqlite", options, until_end)
         times = {"first of all: nothing compiled, Python's own library included": [_start(url)]}
         times["the interpreter alone"] = [_run_python("") for _ in range(STARTS)]
-        times["the interpreter and all imports"] = [_run_python("import heliograph.cli") for _ in range(STARTS)]
+        times["the interpreter and all imports"] = [
+            _run_python("import heliograph.commands.serve") for _ in range(STARTS)
+        ]
         for each in options.databases:
             url = new_database(each, options, until_end)
             asyncio.run(migrate(url))

@@ -5,7 +5,9 @@
 """
 
 import asyncio
+import compileall
 import os
+import py_compile
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,9 +21,12 @@ from heliograph.store.schema import migrate
 from tests.databases import fresh_database, lent_server
 
 _IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
+_SOURCE = Path(__file__).parent.parent / "src"
 _NODE_MODULES = Path(__file__).parent / "sdk" / "node" / "node_modules"
 _LENT = pytest.StashKey[tuple[ExitStack, str]]()
 _WORKER_INPUT = "postgres_url"
+_SHARED_SERVERS = frozenset({"accounts", "pair", "service"})
+"""Fixtures behind which servers stand that last for the session."""
 
 # In CI the library's own choice: the same examples each time. No deadline anywhere: a busy machine is no bug.
 hypothesis.settings.register_profile(
@@ -50,6 +55,26 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 def pytest_configure_node(node: Any) -> None:
     """With pytest-xdist the controller starts the one server for all workers."""
     node.workerinput[_WORKER_INPUT] = _borrow_server(node.config)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the program once. Where Python may not write bytecode, as in many containers, each of the hundred
+    processes that tests start would do so by itself; a file that was changed since is compiled by whoever imports it.
+    """
+    if not hasattr(config, "workerinput"):
+        by_content = py_compile.PycInvalidationMode.CHECKED_HASH
+        compileall.compile_dir(_SOURCE, quiet=2, invalidation_mode=by_content)
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that share a server to one worker, so that it is started once and not by each worker."""
+    for item in items:
+        shared = _SHARED_SERVERS.intersection(getattr(item, "fixturenames", ()))
+        if shared:
+            callspec = getattr(item, "callspec", None)
+            kind = callspec.params.get("database_kind", "") if callspec else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{min(shared)}-{kind}"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,74 +2,49 @@
 
 Every command takes `--config FILE` and `--database URL`; the settings say the rest. A problem that the operator can
 put right is one line on standard error and exit status 1; wrong arguments are exit status 2.
+
+Only the command that is run is imported: the server takes most of a second of a processor to import, and a command
+that needs none should not wait for it.
 """
 
 import argparse
-import asyncio
 import gc
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from heliograph import log, server
-from heliograph.commands import (
-    carriers,
-    doctor,
-    inbound,
-    keys,
-    numbers,
-    organizations,
-    profiles,
-    routes,
-    smsc,
-    webhooks,
-)
 from heliograph.commands.arguments import Commands, Run, add_command
-from heliograph.commands.session import CommandFailed
-from heliograph.domain.address import BadAddress
-from heliograph.domain.errors import Refusal
-from heliograph.domain.tables import BadTable
-from heliograph.server import CannotServe, Running, open_store
-from heliograph.settings import BadSettings, Settings, load
-from heliograph.store.engine import StoreUnavailable
-from heliograph.store.health import migrated_version, require_answer
-from heliograph.store.schema import UnusableSchema, migrate, require_usable
-from heliograph.store.tables import SCHEMA_VERSION
+from heliograph.commands.failure import CommandFailed
+from heliograph.settings import Settings, load
 
-PROBLEMS = (
-    BadAddress,
-    BadSettings,
-    BadTable,
-    CannotServe,
-    CommandFailed,
-    Refusal,
-    StoreUnavailable,
-    UnusableSchema,
-)
+_DEMO = "demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    given = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = _parser(_wanted(words)).parse_args(words)
     try:
         return _run(given)
-    except PROBLEMS as problem:
-        print(f"heliograph: {_said(problem)}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever reads our output, such as `head`, has seen enough. At its end Python would try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except _problems() as problem:
+        print(f"heliograph: {_said(problem)}", file=sys.stderr)
+        return 1
 
 
 def _run(given: argparse.Namespace) -> int:
     settings = load(given.config, None, _overrides(given))
+    # The library behind it takes longer to import than the whole parser, which `--version` and `--help` go without.
+    from heliograph import log
+
     log.configure(settings.log.level, settings.log.format)
     command: Run = given.run
     status = command(given, settings)
@@ -77,7 +52,23 @@ def _run(given: argparse.Namespace) -> int:
     return status
 
 
+def _problems() -> tuple[type[Exception], ...]:
+    """What the operator can put right. Asked for when something was raised, which has imported most of it already."""
+    from heliograph.domain.address import BadAddress
+    from heliograph.domain.errors import Refusal
+    from heliograph.domain.tables import BadTable
+    from heliograph.server import CannotServe
+    from heliograph.settings import BadSettings
+    from heliograph.store.engine import StoreUnavailable
+    from heliograph.store.schema import UnusableSchema
+
+    return BadAddress, BadSettings, BadTable, CannotServe, CommandFailed, Refusal, StoreUnavailable, UnusableSchema
+
+
 def _said(problem: Exception) -> str:
+    from heliograph.domain.errors import Refusal
+    from heliograph.store.engine import StoreUnavailable
+
     if isinstance(problem, Refusal):
         return problem.detail
     if isinstance(problem, StoreUnavailable):
@@ -87,27 +78,62 @@ def _said(problem: Exception) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Every command and every argument there is."""
+    return _parser([*_COMMANDS, _DEMO])
+
+
+def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
+    """These commands, and those that share a module with them."""
     made = argparse.ArgumentParser("heliograph", description="A self-hosted messaging service.", allow_abbrev=False)
     made.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _declare_serve(commands)
-    add_command(commands, "migrate", "bring the database to this version", _migrate)
-    for each in (organizations, keys, profiles, numbers, webhooks, inbound, carriers, routes, smsc, doctor):
-        each.declare(commands)
-    demo = add_command(commands, "demo", "show on this machine what the service does", _demo)
-    demo.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
-    demo.add_argument("--exit", action="store_true", help="end when everything was shown")
+    below = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in dict.fromkeys(_COMMANDS[each] for each in commands if each != _DEMO):
+        _module(module).declare(below)
+    if _DEMO in commands:
+        _declare_demo(below)
     return made
 
 
-def _declare_serve(commands: Commands) -> None:
-    serve = add_command(commands, "serve", "run the service", _serve)
-    serve.add_argument("--host", help="address to listen on")
-    serve.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
-    serve.add_argument("--sandbox", action="store_true", help="simulated carrier, handsets and test clock")
-    webhook_url = "where events of the sandbox's profile are sent"
-    serve.add_argument("--webhook-url", dest="sandbox_webhook_url", metavar="URL", help=webhook_url)
-    serve.add_argument("--ready-file", type=Path, metavar="PATH", help="written once requests are accepted")
+def _wanted(words: Sequence[str]) -> Sequence[str]:
+    """The command that is named, or none for the version; for help and mistakes all of them."""
+    first = words[0] if words else ""
+    if first in {*_COMMANDS, _DEMO}:
+        return [first]
+    return [] if first == "--version" else [*_COMMANDS, _DEMO]
+
+
+def _module(name: str) -> Any:
+    """A module of commands, imported now."""
+    # Imports leave no garbage, and looking for it took a sixth of their time.
+    gc.disable()
+    try:
+        return import_module(f"heliograph.commands.{name}")
+    finally:
+        gc.enable()
+
+
+def _declare_demo(commands: Commands) -> None:
+    demo = add_command(commands, _DEMO, "show on this machine what the service does", _demo)
+    demo.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
+    demo.add_argument("--exit", action="store_true", help="end when everything was shown")
+
+
+_COMMANDS: Mapping[str, str] = {
+    "serve": "serve",
+    "migrate": "migrate",
+    "organizations": "organizations",
+    "keys": "keys",
+    "profiles": "profiles",
+    "numbers": "numbers",
+    "brands": "registry",
+    "campaigns": "registry",
+    "webhooks": "webhooks",
+    "inbound": "inbound",
+    "carriers": "carriers",
+    "routes": "routes",
+    "smsc": "smsc",
+    "doctor": "doctor",
+}
+"""The module of `commands` that declares each command, in the order of the help; the demo is declared here."""
 
 
 class _Version(argparse.Action):
@@ -134,18 +160,6 @@ def _overrides(given: argparse.Namespace) -> dict[str, object]:
     return {setting: value for setting, value in values.items() if value is not None}
 
 
-def _serve(given: argparse.Namespace, settings: Settings) -> int:
-    if given.sandbox_webhook_url and not settings.sandbox.enabled:
-        raise CommandFailed("--webhook-url is for the sandbox's profile: give --sandbox too, or set it on a profile.")
-    run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where))
-    return 0
-
-
-def _say_where(running: Running) -> None:
-    for name, value in running.ready().items():
-        print(f"{name}: {value}", flush=True)
-
-
 def _demo(given: argparse.Namespace, settings: Settings) -> int:
     if given.database is not None:
         raise CommandFailed("The demo moves the clock, so it has a new database of its own: leave --database out.")
@@ -153,62 +167,3 @@ def _demo(given: argparse.Namespace, settings: Settings) -> int:
     from heliograph import demo
 
     return demo.run(settings, exit_after=given.exit)
-
-
-def _migrate(_given: argparse.Namespace, settings: Settings) -> int:
-    before = asyncio.run(_migrate_from(settings))
-    if before is None:
-        print("The database was made.")
-    elif before < SCHEMA_VERSION:
-        print(f"The database was brought from version {before} to {SCHEMA_VERSION}.")
-    else:
-        print(f"The database is at version {before} already.")
-    return 0
-
-
-async def _migrate_from(settings: Settings) -> int | None:
-    """Migrate; the version before, if any. Raises `UnusableSchema` when this program is too old for the database."""
-    engine = open_store(settings).engine
-    try:
-        await require_answer(engine)
-        before = await migrated_version(engine)
-        await migrate(settings.database.url)
-        await require_usable(engine)
-        return before
-    finally:
-        await engine.close()
-
-
-async def serve_until_signal(settings: Settings, ready_file: Path | None, announce: Callable[[Running], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and stop."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop.set)
-    async with server.running(settings) as running:
-        if ready_file is not None:
-            server.write_ready_file(ready_file, running)
-        announce(running)
-        _settle_memory()
-        await stop.wait()
-
-
-def _settle_memory() -> None:
-    """Take what is loaded by now out of the collector's sight, and let it look less often.
-
-    A request makes hundreds of objects and no cycles: at the defaults the collector walks the whole program every
-    second, which stops every request for 40 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
-def run_with_uvloop(main: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one; Windows has none."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)

@@ -1,4 +1,4 @@
-"""A pair that is up for all tests of a file, each of which has handsets of its own."""
+"""A pair that is up for all tests, each of which has handsets of its own."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -19,7 +19,7 @@ class Pair:
         self.b = b
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """On SQLite."""
     yield from paired(tmp_path_factory.mktemp("pair"))
@@ -40,7 +40,7 @@ def person() -> str:
     return f"+1773{next(_PEOPLE)}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures() -> Iterator[Pictures]:
     """A server with media."""
     with Pictures() as server:

@@ -20,7 +20,7 @@ from tests.chaos.workload import until
 HANDSETS = {"+15005550000": 80, "+15005550001": 5, "+15005550003": 5, "+15005550007": 5, "+15005550008": 5}
 """Delivered, not delivered, refused, the receipt before the answer, two receipts; how many of 100 go to each."""
 CLIENTS = 48
-BETWEEN = (200, 500)
+BETWEEN = (100, 300)
 CANCEL_ANSWERS = {200: Answer.CANCELLED, 403: Answer.REFUSED}
 
 

@@ -17,11 +17,11 @@ from tests.chaos.workload import Race, Witness, cluster, run_race
 SENT = frozenset({Status.SENT})
 
 
-async def test_cancel_and_send_never_both_win(database_url: str, chance: Random, scale: int) -> None:
-    await migrate(database_url)
+async def test_cancel_and_send_never_both_win(prepared_database_url: str, chance: Random, scale: int) -> None:
+    await migrate(prepared_database_url)
     carrier, ledger = Witness(), Ledger()
-    race = Race(messages=3_000, spread=3 * SECOND, window=100 * MILLISECOND)
-    async with cluster(database_url, carrier, nodes=2, dispatchers=2) as nodes:
+    race = Race(messages=2_000, spread=2 * SECOND, window=100 * MILLISECOND)
+    async with cluster(prepared_database_url, carrier, nodes=2, dispatchers=2) as nodes:
         for _ in range(scale):
             await run_race(race, nodes, ledger, chance)
         store = nodes[0].store
@@ -38,7 +38,7 @@ async def test_cancel_and_send_never_both_win_over_http(
     url, record, ledger = new_postgres_database(), tmp_path / "record", Ledger()
     await migrate(url)
     async with serving(url, quick(record, SANDBOX__ANSWER_DELAY="0"), 3) as servers, reading(url) as store:
-        await race_over_http(1_000 * scale, servers, ledger, chance)
+        await race_over_http(600 * scale, servers, ledger, chance)
         await settled(store)
         stories = await collect(store, ledger, read_record(record))
         violations = audit(stories) + audit_pending(stories, await pending(store))

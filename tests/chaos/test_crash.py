@@ -9,35 +9,35 @@ from tests.chaos.auditor import Expected, Story, audit, audit_pending, is_unknow
 from tests.chaos.evidence import Ledger, collect, most_arrivals, pending, read_record, reading, settled, summary
 from tests.chaos.servers import Disaster, Server, quick, serving, storm
 
-CRASHES = 3
+CRASHES = 2
 
 
 async def test_a_killed_server_keeps_its_promises(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     settings = quick(tmp_path / "record")
-    ledger, stories = await weather(database_url, settings, chance, [Server.crash_and_start] * CRASHES * scale)
+    ledger, stories = await weather(prepared_database_url, settings, chance, [Server.crash_and_start] * CRASHES * scale)
     assert ledger.lost > 0, "no request was under way when the server was killed"
     assert any(map(is_unknown, stories)), "no submit was under way when the server was killed"
 
 
 async def test_a_carrier_that_takes_repeats_gets_everything_and_shows_each_message_once(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     settings = quick(tmp_path / "record", SANDBOX__REPEAT_SAFE="true")
     disasters = [Server.crash_and_start] * CRASHES * scale
-    _, stories = await weather(database_url, settings, chance, disasters, Expected(repeats=True))
+    _, stories = await weather(prepared_database_url, settings, chance, disasters, Expected(repeats=True))
     assert any(len(story.handed) > 1 for story in stories), "nothing had to be repeated"
     assert not any(map(is_unknown, stories))
-    async with reading(database_url) as store:
+    async with reading(prepared_database_url) as store:
         assert await most_arrivals(store) == 1
 
 
 async def test_a_server_that_is_stopped_leaves_nothing_in_doubt(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     settings = quick(tmp_path / "record", DISPATCH__LEASE="30s")
-    _, stories = await weather(database_url, settings, chance, [Server.stop_and_start] * 2 * scale)
+    _, stories = await weather(prepared_database_url, settings, chance, [Server.stop_and_start] * 2 * scale)
     assert not any(map(is_unknown, stories))
 
 

@@ -16,7 +16,7 @@ from tests.chaos.auditor import audit, audit_pending, require_kept
 from tests.chaos.evidence import Ledger, collect, pending, read_record, reading, settled, summary
 from tests.chaos.servers import Disaster, Server, quick, serving, storm
 
-CRASHES = 3
+CRASHES = 2
 
 
 @pytest.fixture

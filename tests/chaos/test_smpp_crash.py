@@ -31,14 +31,14 @@ Disasters = Callable[[SmscProcess, Store], Sequence[Disaster]]
 
 
 async def test_a_server_killed_at_each_point_of_a_submit_keeps_its_promises(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     def disasters(smsc: SmscProcess, store: Store) -> Sequence[Disaster]:
         claiming, unanswered = partial(killed_claiming, store), partial(killed_unanswered, smsc)
-        unrecorded = partial(killed_unrecorded, smsc, database_url)
+        unrecorded = partial(killed_unrecorded, smsc, prepared_database_url)
         return [claiming, unanswered, unrecorded, Server.crash_and_start] * scale
 
-    ledger, stories = await weather(database_url, tmp_path, chance, disasters)
+    ledger, stories = await weather(prepared_database_url, tmp_path, chance, disasters)
     assert ledger.lost > 0, "no request was under way when the server was killed"
     assert len(doubted(stories)) >= FULL, "no submit was under way when the server was killed"
     assert settled_doubts(stories), "no receipt told what had become of a message"

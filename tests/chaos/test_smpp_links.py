@@ -36,13 +36,13 @@ BURST = 60
 
 
 async def test_links_that_are_cut_or_silent_lose_nothing_and_double_nothing(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
-    account, ledger = await prepare(database_url), Ledger()
-    async with centre(tmp_path / "record", DELAYED + LATE) as smsc, reading(database_url) as store:
+    account, ledger = await prepare(prepared_database_url), Ledger()
+    async with centre(tmp_path / "record", DELAYED + LATE) as smsc, reading(prepared_database_url) as store:
         on_links = (throttled, dropped_full, unbound, partial(silent_for_long, store), smsc_killed)
         disasters: Sequence[Disaster] = [partial(each, smsc) for each in on_links] * scale
-        async with serving(database_url, over_smpp(tmp_path, smsc.port), account=account) as (server,):
+        async with serving(prepared_database_url, over_smpp(tmp_path, smsc.port), account=account) as (server,):
             await storm(server, ledger, chance, disasters, Letters(chance), crowd=CROWD, between=BETWEEN)
             await settled(store)
         await smsc.stop()
@@ -54,13 +54,13 @@ async def test_links_that_are_cut_or_silent_lose_nothing_and_double_nothing(
 
 
 async def test_what_a_throttling_carrier_never_took_expires_and_what_it_may_have_is_unknown(
-    database_url: str, tmp_path: Path, chance: Random
+    prepared_database_url: str, tmp_path: Path, chance: Random
 ) -> None:
-    account, ledger = await prepare(database_url), Ledger()
-    async with centre(tmp_path / "record", NO_RECEIPTS) as smsc, reading(database_url) as store:
+    account, ledger = await prepare(prepared_database_url), Ledger()
+    async with centre(tmp_path / "record", NO_RECEIPTS) as smsc, reading(prepared_database_url) as store:
         settings = over_smpp(tmp_path, smsc.port, validity="12s", settle_after="1s")
         async with (
-            serving(database_url, settings, account=account) as (server,),
+            serving(prepared_database_url, settings, account=account) as (server,),
             client(ledger, chance, Letters(chance, {})) as sender,
         ):
             smsc.does("silence on")

@@ -28,25 +28,25 @@ WINDOW = 32
 
 
 async def test_a_server_killed_within_attempts_and_before_their_record_tells_everything(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     answered: list[Request] = []
     async with receiving() as receiver:
         within, before = partial(kill_in_flight, receiver), partial(kill_before_record, receiver, answered)
-        told = await weather(database_url, tmp_path, chance, receiver, [within, before] * scale)
+        told = await weather(prepared_database_url, tmp_path, chance, receiver, [within, before] * scale)
     assert told.repeated >= IN_FLIGHT, "no attempt was in flight when the server was killed"
     assert len(answered) == scale
     assert all(told.arrivals[each.event_id] > 1 for each in answered), "an answer was on record before the kill"
 
 
 async def test_a_receiver_that_is_away_for_half_of_it_is_told_everything(
-    database_url: str, tmp_path: Path, chance: Random, scale: int
+    prepared_database_url: str, tmp_path: Path, chance: Random, scale: int
 ) -> None:
     async with receiving() as receiver:
         url = receiver.url("/events")
         await receiver.down()
         disasters: list[Disaster] = [Server.crash_and_start, *[partial(return_of, receiver)] * scale]
-        told = await weather(database_url, tmp_path, chance, receiver, disasters, url)
+        told = await weather(prepared_database_url, tmp_path, chance, receiver, disasters, url)
     assert told.failed_attempts > 0, "nothing was tried while the receiver was away"
 
 

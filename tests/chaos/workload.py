@@ -89,6 +89,12 @@ class Witness:
         await asyncio.sleep(0)
         return Taken((f"witness-{message.id}",))
 
+    def hold(self) -> None:
+        """Nothing waits in it."""
+
+    def resume(self) -> None:
+        """Nothing waits in it."""
+
     async def start(self, inbox: Inbox) -> None:
         """Nothing to connect."""
 

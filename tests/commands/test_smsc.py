@@ -22,7 +22,7 @@ from heliograph.carriers.smpp.smsc_record import submits_in
 from heliograph.carriers.smpp.smsc_script import MAGIC, Final, IdForm, ReceiptForm, ReceiptId, Script
 from heliograph.carriers.smpp.status import Status
 from heliograph.commands import smsc as command
-from heliograph.commands.session import CommandFailed
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.smsc import Control, script_of, status_of
 from heliograph.domain.instant import MILLISECOND, MINUTE, SECOND
 from heliograph.settings import Settings, clean_environment
@@ -33,7 +33,7 @@ PAGE = (SOURCE.parent / "docs" / "smsc.md").read_text(encoding="utf-8")
 PROGRAM = """
 import argparse, sys
 from heliograph.commands import smsc
-from heliograph.commands.session import CommandFailed
+from heliograph.commands.failure import CommandFailed
 from heliograph.settings import Settings
 
 parser = argparse.ArgumentParser("heliograph")

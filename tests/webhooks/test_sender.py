@@ -373,7 +373,7 @@ async def test_a_failover_url_that_was_taken_back_is_not_said_to_be_turned_off(d
     await desk.refused(PROFILE)
     await desk.settle()
     for _ in range(2):
-        await desk.later(10 * SECOND)
+        await desk.later(HOUR)
     assert desk.receiver.at("/pf")
     await desk.set_profile(webhook_failover_url=None)
     await desk.play_out()

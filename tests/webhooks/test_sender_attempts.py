@@ -17,7 +17,7 @@ from heliograph.store.tables import messages
 from heliograph.webhooks.sender import retry_after
 from tests.chaos.evidence import seen
 from tests.webhooks import receiver as nasty
-from tests.webhooks.conftest import OWN_URL, Desk, Office, own
+from tests.webhooks.conftest import OWN_URL, TRIES, Desk, Office, own
 from tests.webhooks.receiver import Behaviour, Door, answer
 
 NOW = 1_800_000_000
@@ -100,14 +100,17 @@ SLOW: list[tuple[str, Behaviour, DeliveryStatus, int | None]] = [
 async def test_whoever_takes_too_long_is_left(
     office: Office, behaviour: Behaviour, status: DeliveryStatus, code: int | None
 ) -> None:
-    desk = await office.desk(tries=ONCE, timeout=200 * MILLISECOND)
+    # Whoever answers at all must have the time for it, on a busy machine too.
+    timeout = 200 * MILLISECOND if code is None else SECOND
+    desk = await office.desk(tries=ONCE, timeout=timeout)
     desk.receiver.script(OWN_URL, behaviour)
     await desk.refused()
     await desk.settle()
     report = await desk.report()
     [attempt] = report.attempts
     assert (report.status, attempt.response_status) == (status, code)
-    assert attempt.finished_at - attempt.started_at >= 200 * MILLISECOND
+    # By the wall clock, which is not the one that the timeout goes by.
+    assert attempt.finished_at - attempt.started_at >= timeout // 2
     if code is None:
         assert (attempt.errors, attempt.detail) == ([75000], "No answer within 0.2 seconds.")
 
@@ -191,23 +194,25 @@ async def test_an_attempt_is_on_record_with_its_times_and_what_was_sent(desk: De
 
 
 async def waits(desk: Desk) -> list[int]:
-    """Microseconds between the end of each attempt and the moment of the next."""
+    """Microseconds between the end of each attempt and the moment of the next; each is far more than a minute."""
     found = []
     await desk.settle()
     while (report := await desk.report()).status is DeliveryStatus.PENDING:
-        due = await desk.store.lanes.next_due(report.attempts[0].finished_at)
+        ended = report.attempts[0].finished_at
+        due = await desk.store.lanes.next_due(ended)
         assert due is not None
-        found.append(due - report.attempts[0].finished_at)
-        await desk.later(max(0, due - desk.store.clock.now()))
+        found.append(due - ended)
+        # Past the moment and not to it: the database's clock decides what is due, and may be behind ours.
+        await desk.later(due - desk.store.clock.now() + MINUTE)
     return found
 
 
 async def test_the_wait_doubles_up_to_the_longest(office: Office) -> None:
-    desk = await office.desk(tries=Tries(per_url=7, retry_base=SECOND, retry_max=4 * SECOND))
+    desk = await office.desk(tries=Tries(per_url=7, retry_base=HOUR, retry_max=4 * HOUR))
     desk.receiver.otherwise(answer(500))
     await desk.refused()
     for wait, full in zip(await waits(desk), [1, 2, 4, 4, 4, 4], strict=True):
-        assert full * SECOND / 2 <= wait <= full * SECOND
+        assert full * HOUR / 2 <= wait <= full * HOUR
     assert len(desk.receiver.requests) == 7
 
 
@@ -215,7 +220,7 @@ async def test_nothing_is_tried_before_its_wait_is_over(desk: Desk) -> None:
     desk.receiver.otherwise(answer(500))
     await desk.refused()
     await desk.settle()
-    await desk.later(400 * MILLISECOND)
+    await desk.later(2 * MINUTE)
     assert len(desk.receiver.requests) == 1
 
 
@@ -250,15 +255,18 @@ async def test_an_endpoint_that_asks_for_a_rest_has_it(desk: Desk, status: int, 
 
 
 async def test_a_rest_until_a_date_is_kept(desk: Desk) -> None:
-    until = format_datetime(datetime.fromtimestamp(real_seconds(desk) + 100, UTC), usegmt=True)
-    desk.receiver.script(OWN_URL, answer(429, Retry_After=until), answer())
+    until = real_seconds(desk) + HOUR // SECOND - 100
+    date = format_datetime(datetime.fromtimestamp(until, UTC), usegmt=True)
+    desk.receiver.script(OWN_URL, answer(429, Retry_After=date), answer())
     await desk.refused()
     await desk.settle()
     [attempt] = (await desk.report()).attempts
     state = await desk.endpoint(OWN_URL)
     assert state is not None
     assert state.paused_until is not None
-    assert 95 * SECOND <= state.paused_until - attempt.finished_at <= 101 * SECOND
+    # The answer was read within the attempt, and its date counts in whole seconds.
+    late = state.paused_until - until * SECOND - desk.store.clock.offset
+    assert 0 <= late <= SECOND + attempt.finished_at - attempt.started_at
 
 
 def real_seconds(desk: Desk) -> int:
@@ -313,7 +321,7 @@ async def test_without_a_word_429_rests_the_endpoint_for_one_wait(desk: Desk) ->
     state = await desk.endpoint(OWN_URL)
     assert state is not None
     assert state.paused_until is not None
-    assert SECOND // 2 <= state.paused_until - attempt.finished_at <= SECOND
+    assert TRIES.retry_base // 2 <= state.paused_until - attempt.finished_at <= TRIES.retry_base
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
@@ -325,12 +333,12 @@ async def test_a_wait_beside_another_status_rests_nothing(desk: Desk, status: in
 
 
 async def test_all_that_waits_for_a_resting_endpoint_rests_and_nothing_else(desk: Desk) -> None:
-    desk.receiver.script(OWN_URL, answer(429, Retry_After="60"), answer())
+    desk.receiver.script(OWN_URL, answer(429, Retry_After="3600"), answer())
     await desk.refused()
     await desk.settle()
     await desk.refused()
     await desk.refused(own(desk.receiver.url("/other")))
-    await desk.later(50 * SECOND)
+    await desk.later(50 * MINUTE)
     assert [each.path for each in desk.receiver.requests] == [OWN_URL, "/other"]
     await desk.play_out()
     assert len(desk.receiver.at(OWN_URL)) == 3
@@ -346,14 +354,14 @@ async def test_a_failover_url_is_tried_though_the_first_rests(office: Office) ->
 
 async def test_a_shorter_rest_does_not_end_a_longer_one(desk: Desk) -> None:
     gates = [asyncio.Event(), asyncio.Event()]
-    rests = [answer(429, Retry_After="600"), answer(429, Retry_After="5")]
+    rests = [answer(429, Retry_After="3600"), answer(429, Retry_After="5")]
     desk.receiver.script(OWN_URL, *(nasty.held(gate, rest) for gate, rest in zip(gates, rests, strict=True)))
     await desk.refuse_all(2, own(desk.receiver.url(OWN_URL)))
     settling = asyncio.create_task(desk.settle())
     await desk.receiver.holds(2)
     await one_after_another(desk, gates)
     await settling
-    await desk.later(30 * SECOND)
+    await desk.later(30 * MINUTE)
     assert len(desk.receiver.requests) == 2
 
 

@@ -18,8 +18,9 @@ from heliograph.commands.arguments import (
     add_json,
     add_organization,
 )
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.listing import print_list
-from heliograph.commands.session import CommandFailed, choose_organization, with_store
+from heliograph.commands.session import choose_organization, with_store
 from heliograph.domain.accounts import Organization
 from heliograph.domain.instant import DAY, Instant, to_text
 from heliograph.domain.signing_keys import LONGEST_OVERLAP, RotationUnderWay, WebhookKey, keys_at, signs_until

@@ -6,8 +6,9 @@ from typing import Any
 
 from heliograph import randomness
 from heliograph.commands.arguments import Commands, a_name, add_command, add_group, add_json, schedule_value
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.listing import print_list
-from heliograph.commands.session import CommandFailed, choose_organization, with_store
+from heliograph.commands.session import choose_organization, with_store
 from heliograph.domain.accounts import Organization, RuleOverrides
 from heliograph.domain.ids import OrganizationId
 from heliograph.server import schedule_rules

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from heliograph.commands.arguments import Run
+from heliograph.commands.failure import CommandFailed
 from heliograph.domain.accounts import Organization, Profile
 from heliograph.domain.ids import canonical_uuid
 from heliograph.server import open_store
@@ -17,10 +18,6 @@ from heliograph.store.store import Store
 
 Work: TypeAlias = Callable[[argparse.Namespace, Settings, Store], Awaitable[None]]
 """What a command does with the store."""
-
-
-class CommandFailed(Exception):
-    """A command cannot be carried out; the text says why and what to do."""
 
 
 def with_store(work: Work) -> Run:

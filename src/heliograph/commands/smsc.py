@@ -24,7 +24,7 @@ from heliograph.carriers.smpp.smsc_connection import server_tls
 from heliograph.carriers.smpp.smsc_script import Final, IdForm, ReceiptForm, ReceiptId, Script
 from heliograph.carriers.smpp.status import Status
 from heliograph.commands.arguments import Commands, a_duration, add_command
-from heliograph.commands.session import CommandFailed
+from heliograph.commands.failure import CommandFailed
 from heliograph.domain.instant import DAY
 from heliograph.settings import Settings
 

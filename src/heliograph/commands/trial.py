@@ -29,7 +29,7 @@ from heliograph.carriers.smpp.carrier import SmppCarrier
 from heliograph.carriers.upstream import UpstreamCarrier
 from heliograph.clock import Clock, SystemClock, monotonic
 from heliograph.commands.arguments import Commands, a_duration, add_command
-from heliograph.commands.session import CommandFailed
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.trial_upstream import asked_until_over
 from heliograph.domain.address import parse_destination, parse_sender
 from heliograph.domain.compose import MAX_MEDIA, check_url

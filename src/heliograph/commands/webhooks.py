@@ -4,8 +4,9 @@ import argparse
 import sys
 
 from heliograph.commands.arguments import Commands, add_command, add_group, add_json, add_organization
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.listing import print_list
-from heliograph.commands.session import CommandFailed, choose_organization, with_store
+from heliograph.commands.session import choose_organization, with_store
 from heliograph.domain.instant import Instant, to_text
 from heliograph.settings import Settings
 from heliograph.store.lanes import EndpointState
