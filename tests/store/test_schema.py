@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
+from heliograph.store.accounts import to_profile
 from heliograph.store.engine import open_engine
 from heliograph.store.schema import SchemaState, UnusableSchema, migrate, require_usable, schema_state
 from heliograph.store.tables import SCHEMA_VERSION, messaging_profiles, metadata, organizations, schema_version
@@ -68,7 +69,7 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(prepared_database_u
     await engine.close()
 
 
-async def test_profiles_of_the_first_schema_are_reported_to_after_the_migration(database_url: str) -> None:
+async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:
     def first_schema(connection: Connection) -> None:
         config = Config()
         config.set_main_option("script_location", "heliograph:store/migrations")
@@ -76,7 +77,8 @@ async def test_profiles_of_the_first_schema_are_reported_to_after_the_migration(
         command.upgrade(config, "0001")
 
     organization_id = OrganizationId("01900000-0000-7000-8000-000000000001")
-    settings = '{"webhook_url":"","webhook_failover_url":"https://example.com/hooks"}'
+    links = '"url_shortener_settings":{"prefix":5}'  # nobody judged them then
+    settings = f'{{"webhook_url":"","webhook_failover_url":"https://example.com/hooks",{links}}}'
     row = {"id": organization_id, "organization_id": organization_id, "name": "Acme", "settings": settings}
     engine = open_engine(database_url)
     async with engine.sqlalchemy.begin() as connection:
@@ -85,6 +87,7 @@ async def test_profiles_of_the_first_schema_are_reported_to_after_the_migration(
         await transaction.execute(insert(organizations).values(id=organization_id, name="Acme", created_at=1))
         await transaction.execute(insert(messaging_profiles).values(**row, created_at=1, updated_at=1))
     await migrate(database_url)
-    (found,) = await engine.fetch(select(messaging_profiles.c.webhook_endpoint))
+    (found,) = await engine.fetch(select(messaging_profiles))
     assert found["webhook_endpoint"] == endpoint_id(organization_id, "https://example.com/hooks")
+    assert to_profile(found).settings.url_shortener_settings is None
     await engine.close()

@@ -31,9 +31,9 @@ metadata = MetaData(
 Id = Uuid(as_uuid=False).with_variant(String(36), "sqlite")
 Micros = BigInteger()
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised with every migration."""
-OLDEST_READER = 3
+OLDEST_READER = 4
 """The oldest `SCHEMA_VERSION` of a program that may still use a database migrated by this one."""
 
 schema_version = Table(
@@ -84,6 +84,7 @@ messaging_profiles = Table(
     Column("webhook_endpoint", String(32), comment="endpoint_id of its first webhook URL; null when it has none"),
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
+    Column("deleted_at", Micros, comment="its row stays for what was sent under it"),
 )
 
 senders = Table(
@@ -100,7 +101,9 @@ senders = Table(
     Column("line_type", Text, nullable=False),
     Column("tags", Text, nullable=False, comment="JSON: array of strings"),
     Column("campaign", Text, comment="JSON: Campaign"),
+    Column("us_long_code_fallback", Text, comment="sent from in place of an alphanumeric sender that may not go there"),
     Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False, server_default="0", comment="0 for never"),
     Index("uq_senders_address_scope", "address", "scope", unique=True),
 )
 
@@ -138,6 +141,7 @@ messages = Table(
     Column("errors", Text, comment="JSON: array of DeliveryError"),
     Column("facts", Text, nullable=False, comment="JSON: Facts"),
     Column("answers", Id, comment="the inbound message that it answers by itself; such a reply passes an opt-out"),
+    Index("ix_messages_organization", "organization_id", "id"),
 )
 # For those alone who ask for `valid_until > 0`: a claim goes along its lane, whatever the planner makes of its figures.
 Index(
@@ -244,6 +248,12 @@ Index(
     postgresql_where=text("message_id IS NULL"),
     sqlite_where=text("message_id IS NULL"),
 )
+Index(
+    "ix_receipts_unmatched_id",
+    receipts.c.id,
+    postgresql_where=text("message_id IS NULL"),
+    sqlite_where=text("message_id IS NULL"),
+)
 
 handset_messages = Table(
     "handset_messages",
@@ -286,6 +296,7 @@ inbound_messages = Table(
     Column("carrier_reference", Text, comment="the carrier's own id: what it hands over twice is kept once"),
     Column("operation", Text, comment="autoresponse_type: STOP, START or HELP"),
     Column("facts", Text, nullable=False, comment="JSON: InboundFacts"),
+    Index("ix_inbound_messages_organization", "organization_id", "id"),
 )
 Index(
     "uq_inbound_messages_carrier_reference",
@@ -363,7 +374,7 @@ webhook_deliveries = Table(
     Column("event_id", Id, nullable=False),
     Column("organization_id", Id, nullable=False),
     Column("profile_id", Id, nullable=False),
-    Column("message_id", Id, nullable=False),
+    Column("message_id", Id, comment="null for an event of its profile alone"),
     Column("event_type", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("occurred_at", Micros, nullable=False),
@@ -444,4 +455,136 @@ pending_parts = Table(
     Column("content", LargeBinary, nullable=False, comment="the carrier's own"),
     Column("changed_at", Micros, nullable=False),
     Index("ix_pending_parts_changed", "carrier", "changed_at"),
+)
+
+sticky_senders = Table(
+    "sticky_senders",
+    metadata,
+    Column("profile_id", Id, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("sender", Text, nullable=False, comment="the number of the pool that writes to them"),
+    Column("until", Micros, nullable=False, comment="renewed with each message"),
+    Index("ix_sticky_senders_sender", "sender"),
+    Index("ix_sticky_senders_until", "until"),
+)
+
+number_health = Table(
+    "number_health",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("organization_id", Id, primary_key=True),
+    Column("sent", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("finished", BigInteger, nullable=False, comment="delivered or failed"),
+    Column("spam", BigInteger, nullable=False, comment="refused as spam"),
+    Column("measured_at", Micros, nullable=False),
+)
+
+profile_spend = Table(
+    "profile_spend",
+    metadata,
+    Column("profile_id", Id, primary_key=True),
+    Column("day", Integer, primary_key=True, comment="days since 1970, UTC"),
+    Column("amount", BigInteger, nullable=False),
+    Column("told_at", Micros, comment="when the profile was told that its limit is reached"),
+)
+
+short_links = Table(
+    "short_links",
+    metadata,
+    Column("slug", Text, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("profile_id", Id, nullable=False),
+    Column("message_id", Id, nullable=False, index=True),
+    Column("recipient", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("send_webhooks", Boolean, nullable=False),
+    Column("created_at", Micros, nullable=False),
+)
+
+link_clicks = Table(
+    "link_clicks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("slug", Text, nullable=False, index=True),
+    Column("at", Micros, nullable=False),
+    Column("user_agent", Text),
+)
+
+brands = Table(
+    "brands",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", Id, nullable=False, index=True),
+    Column("tcr_id", String(16), nullable=False),
+    Column("display_name", Text, nullable=False, comment="as in its content, like the four that follow"),
+    Column("entity_type", Text, nullable=False),
+    Column("identity_status", Text, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("state", Text),
+    Column("content", Text, nullable=False, comment="JSON: BrandDetails"),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Index("uq_brands_tcr_id", "tcr_id", unique=True),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("organization_id", Id, nullable=False, index=True),
+    Column("brand_id", String(36), ForeignKey("brands.id"), nullable=False, index=True),
+    Column("tcr_id", String(16), nullable=False, comment="what messages show"),
+    Column("reference_id", Text, comment="the caller's own"),
+    Column("active", Boolean, nullable=False),
+    Column("content", Text, nullable=False, comment="JSON: CampaignDetails"),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Index("uq_campaigns_tcr_id", "tcr_id", unique=True),
+    Index("uq_campaigns_reference", "organization_id", "reference_id", unique=True),
+)
+
+phone_number_campaigns = Table(
+    "phone_number_campaigns",
+    metadata,
+    Column("sender_id", Id, ForeignKey("senders.id", ondelete="CASCADE"), primary_key=True),
+    Column("organization_id", Id, nullable=False, index=True),
+    Column("campaign_id", String(36), ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("wish", Text, nullable=False, comment="JSON: what is to be done"),
+    Column("result", Text, comment="JSON: what became of it, so far"),
+    Column("reason", Text, comment="why it failed"),
+    Column(
+        "due_at", Micros, comment="from when it may be claimed; the end of the lease while claimed; null at the end"
+    ),
+    Column("claim_token", Id),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Index("ix_jobs_organization", "organization_id", "kind", "id"),
+)
+Index(
+    "ix_jobs_due",
+    jobs.c.due_at,
+    postgresql_where=text("due_at IS NOT NULL"),
+    sqlite_where=text("due_at IS NOT NULL"),
+)
+
+job_pages = Table(
+    "job_pages",
+    metadata,
+    Column("job_id", Id, primary_key=True),
+    Column("number", Integer, primary_key=True, comment="from 0"),
+    Column("content", Text, nullable=False, comment="a piece of the file that it made"),
 )
