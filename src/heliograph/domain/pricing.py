@@ -120,11 +120,12 @@ def _read_rate(fields: Sequence[str]) -> tuple[str, Rate]:
             problems.append(f"{name}: got {amount!r}, wanted an amount such as 0.00205, at most 5 decimals")
     if problems:
         raise BadRecord(problems)
-    row = Rate("" if prefix == "*" else prefix, message_type, _units(rate), _units(carrier_fee))
+    row = Rate("" if prefix == "*" else prefix, message_type, parse_amount(rate), parse_amount(carrier_fee))
     return f"{row.prefix or '*'} {message_type}", row
 
 
-def _units(amount: str) -> int:
+def parse_amount(amount: str) -> int:
+    """An amount such as `12.50`, of at most 5 decimals, in 1/100000."""
     whole, _, fraction = amount.partition(".")
     return int(whole) * UNITS_PER_CURRENCY + int(fraction.ljust(_DECIMALS, "0"))
 
