@@ -1,5 +1,6 @@
 """A sender's rate is a due time."""
 
+import dataclasses
 from itertools import pairwise
 from typing import Any
 
@@ -55,6 +56,34 @@ def test_a_long_code_of_a_campaign_has_the_rate_of_campaigns() -> None:
     message = a_message(sender="+13125550100")
     facts = replace(message.facts, campaign_id="CABC123")
     assert paces_of(replace(message, facts=facts), RATES)[0].interval == RATES.campaign
+
+
+def of_campaign(message_class: str, sender: str = "+13125550100", **given: Any) -> Any:
+    """A message of a number of a registered campaign."""
+    message = a_message(sender=sender, **given)
+    return replace(message, facts=replace(message.facts, campaign_id="CABC123", campaign_class=message_class))
+
+
+def test_the_numbers_of_a_registered_campaign_share_the_rate_of_its_class() -> None:
+    one, other = (paces_of(of_campaign("W", sender), RATES)[0] for sender in ("+13125550100", "+13125550101"))
+    assert one == other == Pace("campaign:CABC123:sms", 4 * SECOND, RATES.queue)
+    mms = paces_of(of_campaign("W", type=MessageType.MMS), RATES)[0]
+    assert (mms.key, mms.interval) == ("campaign:CABC123:mms", MINUTE // 50)
+
+
+def test_in_some_classes_each_number_has_the_rate_by_itself() -> None:
+    one, other = (paces_of(of_campaign("G", sender), RATES)[0] for sender in ("+13125550100", "+13125550101"))
+    assert one.key != other.key
+    assert (one.interval, other.interval) == (SECOND, SECOND)
+
+
+def test_where_campaigns_have_no_bound_their_classes_have_none() -> None:
+    unbounded = dataclasses.replace(RATES, campaign=0)
+    assert [each.interval for each in paces_of(of_campaign("W"), unbounded)] == [RATES.account]
+
+
+def test_a_class_is_for_long_codes_only() -> None:
+    assert paces_of(of_campaign("W", "+18445550001"), RATES)[0].interval == RATES.toll_free
 
 
 def test_mms_and_sms_of_one_sender_have_queues_of_their_own() -> None:

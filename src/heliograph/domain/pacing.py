@@ -1,14 +1,15 @@
 """A sender's rate is a due time: how messages get their slots (GCRA). Nothing sleeps, and nothing waits in memory.
 
-Each key (a sender, an account, a carrier) keeps one moment, that of its next free slot. A message of n parts takes n
-slots from there on; when it is due follows, on every node and after every restart. That a burst needs seven hours is
-arithmetic (design, decision 8).
+Each key (a sender, a campaign, an account, a carrier) keeps one moment, that of its next free slot. A message of n
+parts takes n slots from there on; when it is due follows, on every node and after every restart. That a burst needs
+seven hours is arithmetic (design, decision 8).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heliograph.domain.address import AddressKind, parse_sender
+from heliograph.domain.campaign_classes import THROUGHPUTS
 from heliograph.domain.instant import Instant
 from heliograph.domain.message import Message, MessageType
 
@@ -33,7 +34,7 @@ class Rates:
     short_code: int
     alphanumeric: int
     campaign: int
-    """For a long code that belongs to a campaign."""
+    """For a long code of a campaign without a class. 0 lifts the rates of the classes too."""
     account: int
     account_mms: int
     queue: int
@@ -44,15 +45,32 @@ UNPACED = Rates(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def paces_of(message: Message, rates: Rates) -> Sequence[Pace]:
-    """The rates that a message is subject to: its sender's, then its account's. None where there is no bound."""
+    """The rates that a message is subject to: its sender's or its campaign's, then its account's.
+
+    None where there is no bound.
+    """
     kind = "mms" if message.type is MessageType.MMS else "sms"
     account = rates.account_mms if message.type is MessageType.MMS else rates.account
-    organization = message.organization_id
     found = (
-        Pace(f"sender:{organization}:{message.sender}:{kind}", _sender_interval(message, rates), rates.queue),
-        Pace(f"account:{organization}:{kind}", account, rates.queue),
+        _campaign_pace(message, kind, rates) or _sender_pace(message, kind, _sender_interval(message, rates), rates),
+        Pace(f"account:{message.organization_id}:{kind}", account, rates.queue),
     )
     return [each for each in found if each.interval]
+
+
+def _campaign_pace(message: Message, kind: str, rates: Rates) -> Pace | None:
+    """What its class grants the campaign of a message, or each number of it; None without a class (Contract 8.2)."""
+    throughput = THROUGHPUTS.get(message.facts.campaign_class or "")
+    if throughput is None or not rates.campaign or parse_sender(message.sender).kind is not AddressKind.LONG_CODE:
+        return None
+    interval = throughput.interval(mms=message.type is MessageType.MMS)
+    if throughput.per_number:
+        return _sender_pace(message, kind, interval, rates)
+    return Pace(f"campaign:{message.facts.campaign_id}:{kind}", interval, rates.queue)
+
+
+def _sender_pace(message: Message, kind: str, interval: int, rates: Rates) -> Pace:
+    return Pace(f"sender:{message.organization_id}:{message.sender}:{kind}", interval, rates.queue)
 
 
 def _sender_interval(message: Message, rates: Rates) -> int:
