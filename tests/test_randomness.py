@@ -1,5 +1,6 @@
 """The one source of chance."""
 
+from collections import Counter
 from uuid import UUID
 
 from heliograph import randomness
@@ -36,3 +37,13 @@ def test_a_fraction_lies_between_nothing_and_one() -> None:
 def test_secrets_differ() -> None:
     assert len({randomness.secret() for _ in range(10)}) == 10
     assert len(randomness.key_id()) == 16
+
+
+def test_a_slug_begins_with_a_letter_and_needs_no_quoting() -> None:
+    made = [randomness.slug(10) for _ in range(2_000)]
+    assert len(set(made)) == len(made)
+    assert all(len(each) == 10 and each.isascii() and each.isalnum() and each[0].isalpha() for each in made)
+    # Every character is drawn, and none much more often than others: 290 times each of the 62.
+    drawn = Counter("".join(each[1:] for each in made))
+    assert len(drawn) == 62
+    assert max(drawn.values()) < 2 * min(drawn.values())

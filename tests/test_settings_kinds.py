@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.domain.instant import HOUR, MINUTE, SECOND
-from heliograph.setting_kinds import Kind, Unfit, http_url, listed, optional, rate, secret, time_zone, whole
+from heliograph.setting_kinds import Kind, Unfit, domains, http_url, listed, optional, rate, secret, time_zone, whole
 
 
 def refuses(kind: Kind[Any], raw: object) -> bool:
@@ -172,3 +172,24 @@ def test_of_a_refused_list_the_items_at_fault_are_told() -> None:
     assert refuses(kind, [1, 12, "x"])
     assert kind.got([1, 12, "x"]) == '12, "x"'
     assert kind.got({}) == "a table"
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("", ()),
+        ("Go.Example.com", ("go.example.com",)),
+        ("go.example.com, localhost:8400", ("go.example.com", "localhost:8400")),
+        (["a-b.example", "127.0.0.1:80"], ("a-b.example", "127.0.0.1:80")),
+    ],
+    ids=repr,
+)
+def test_domains_are_read_in_small_letters(raw: object, value: tuple[str, ...]) -> None:
+    assert domains().read(raw) == value
+
+
+@pytest.mark.parametrize(
+    "raw", ["https://a.example", "a.example/b", "-a.example", "a..b", "a b", "a@b", "a:x", "ü.de", 1]
+)
+def test_what_is_no_domain_is_refused(raw: object) -> None:
+    assert refuses(domains(), raw)

@@ -4,12 +4,13 @@ What is only asked or only answered over HTTP is in `api/shapes.py`; what an att
 `webhooks/payload.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from heliograph.domain.events import EventType, as_of
+from heliograph.domain.ids import MessageId
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import SECOND, Instant, to_text
 from heliograph.domain.lifecycle import Status
@@ -35,11 +36,11 @@ class Money(Struct):
     currency: str
 
 
-class NoCost(Struct):
-    """The cost of a cancelled message, exactly as the cancel page has it."""
+class Cost(Struct):
+    """What a message costs; one that was cancelled costs the number 0 of no currency, as the cancel page has it."""
 
-    amount: int = 0
-    currency: None = None
+    amount: str | int = 0
+    currency: str | None = None
 
 
 class CostBreakdown(Struct):
@@ -67,7 +68,7 @@ class MessageBody(Struct, kw_only=True):
     encoding: str
     parts: int
     tags: Sequence[str]
-    cost: Money | NoCost | None
+    cost: Cost | None
     tcr_campaign_id: str | None
     tcr_campaign_billable: bool
     tcr_campaign_registered: str | None
@@ -142,7 +143,7 @@ class WebhookBody(Struct):
     event_type: str
     id: str
     occurred_at: str
-    payload: MessageBody | InboundBody
+    payload: MessageBody | InboundBody | Mapping[str, str]
     record_type: str = "event"
 
 
@@ -158,9 +159,28 @@ def payload_of(message: Message | InboundMessage, event: EventType) -> MessageBo
     return message_body([as_of(message, event)])
 
 
-def webhook(event_id: str, event: EventType, occurred_at: Instant, payload: MessageBody | InboundBody) -> bytes:
-    """An event of version 2 as bytes, to be kept: they are sent the same each time."""
+def webhook(
+    event_id: str, event: EventType, occurred_at: Instant, payload: MessageBody | InboundBody | Mapping[str, str]
+) -> bytes:
+    """An event of version 2 as bytes, to be kept: they are sent the same each time.
+
+    The payload of a profile's event is texts by name.
+    """
     return _encode(WebhookBody(event, event_id, to_text(occurred_at), payload))
+
+
+def click_payload(message_id: MessageId, recipient: str, url: str, clicked_at: Instant) -> Mapping[str, str]:
+    """A click on a short link: all that is sent of its event (Contract 3.2, S:ReplacedLinkClick).
+
+    `to` is the number without its `+`, as the one sample has it.
+    """
+    return {
+        "message_id": message_id,
+        "record_type": "link_clicked",
+        "time_clicked": to_text(clicked_at),
+        "to": recipient.removeprefix("+"),
+        "url": url,
+    }
 
 
 _encode = msgspec.json.Encoder().encode
@@ -247,18 +267,18 @@ def time_text(instant: Instant | None) -> str | None:
     return None if instant is None else to_text(instant)
 
 
-def _cost(messages: Sequence[Message]) -> tuple[Money | NoCost | None, CostBreakdown | None]:
+def _cost(messages: Sequence[Message]) -> tuple[Cost | None, CostBreakdown | None]:
     """What is charged: nothing before the release, nothing for what was cancelled or expired (Contract 9, 2.5)."""
     # All of them: an opt-out can cancel one recipient of a group, and the others are charged.
     statuses = {each.status for each in messages}
     if statuses == {Status.SCHEDULED}:
         return None, None
     if statuses == {Status.CANCELLED}:
-        return NoCost(), None
+        return Cost(), None
     currency = messages[0].facts.currency
     rate = sum(each.rate for each in messages if each.charged)
     fee = sum(each.carrier_fee for each in messages if each.charged)
     if not any(each.charged for each in messages):
-        return Money(amount_text(0, 4), currency), None
+        return Cost(amount_text(0, 4), currency), None
     breakdown = CostBreakdown(Money(amount_text(fee, 5), currency), Money(amount_text(rate, 5), currency))
-    return Money(amount_text(rate + fee, 4), currency), breakdown
+    return Cost(amount_text(rate + fee, 4), currency), breakdown

@@ -1,11 +1,13 @@
 """The one source of chance: ids, secrets and the spread of waits. The domain is given what comes from here."""
 
 import secrets
+from string import ascii_letters, digits
 
 from heliograph.domain.ids import RANDOM_BITS, uuid7
 from heliograph.domain.instant import MILLISECOND, Instant
 
 _FRACTION_BITS = 53
+_LETTERS_AND_DIGITS = ascii_letters + digits
 _STEP_BITS = 40
 """How far two ids of one millisecond lie apart, so that one cannot be guessed from the other."""
 _LATE = 1_000
@@ -82,3 +84,9 @@ def seed() -> bytes:
 def secret() -> str:
     """256 bits, in 43 characters that need no quoting."""
     return secrets.token_urlsafe(32)
+
+
+def slug(length: int) -> str:
+    """A letter, then letters and digits: 5.7 bits from the first, 5.95 from each of the others."""
+    rest = "".join(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(length - 1))
+    return secrets.choice(ascii_letters) + rest

@@ -256,6 +256,13 @@ def _read_http_url(raw: object) -> str:
     return raw.rstrip("/")
 
 
+def domains() -> Kind[tuple[str, ...]]:
+    """Names of hosts, each with a port if it has one, as they stand in links: no scheme, no path; in small letters."""
+    name = text("a domain", r"(?i)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?")
+    small = replace(name, read=lambda raw: name.read(raw).lower())
+    return listed(small, 'domains such as "go.example.com", separated by commas')
+
+
 def time_zone() -> Kind[tzinfo]:
     """A time zone by its IANA name, or a fixed distance from UTC."""
     return Kind('a time zone such as "Europe/Berlin", "UTC" or "+02:00"', _read_zone, str)

@@ -1,6 +1,6 @@
 """What webhooks say, against the provider's description, its SDK and the samples of its documentation.
 
-The description is no part of this project: see tests/api/test_openapi_contract.py.
+The description is no part of this project: see tests/description.py.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from telnyx._models import validate_type
 from telnyx.types import DeliveryUpdateWebhookEvent, InboundMessageWebhookEvent, OutboundMessagePayload
 from telnyx.types.shared import InboundMessagePayload
 
-from heliograph.bodies import inbound_body, payload_of, webhook
+from heliograph.bodies import click_payload, inbound_body, payload_of, webhook
 from heliograph.domain.errors import Code
-from heliograph.domain.events import EventType
+from heliograph.domain.events import OF_PROFILES, EventType
 from heliograph.domain.ids import MessageId
 from heliograph.domain.inbound import InboundMessage, Operation
 from heliograph.domain.instant import DAY, SECOND, Instant, parse
@@ -31,10 +31,11 @@ from heliograph.webhooks.payload import (
     record_of,
     wants_version_1,
 )
-from tests.api import test_openapi_contract as contract
+from tests.api.test_openapi_contract import description
+from tests.description import breaches, validator
 from tests.test_bodies import AT, CAT, INBOUND, OUTBOUND, STOPPED
 
-description = contract.description  # the fixture
+__all__ = ["description"]  # a fixture
 
 EVENT_ID = "00000000-0000-7000-8000-0000000000e1"
 URL = "https://example.com/hooks?from=häliograph"
@@ -105,11 +106,18 @@ def inbound(name: str) -> bytes:
 
 def differences(description: Any, schema: str, body: bytes) -> set[str]:
     """Where the body does not fit a schema of the description."""
-    return contract.differences(description, {"$ref": f"#/components/schemas/{schema}"}, json.loads(body))
+    return set(breaches(validator({"$ref": f"#/components/schemas/{schema}"}), json.loads(body)))
 
 
 def test_every_type_of_event_is_among_the_cases() -> None:
-    assert {event for event, _, _ in OUTBOUND_CASES.values()} | {EventType.RECEIVED} == set(EventType)
+    assert {event for event, _, _ in OUTBOUND_CASES.values()} | OF_PROFILES == set(EventType)
+
+
+def test_a_click_fits_the_description(description: Any) -> None:
+    said = click_payload(OUTBOUND.id, OUTBOUND.recipient, "https://example.com/?a=1", AT)
+    kept = webhook(EVENT_ID, EventType.LINK_CLICKED, AT, said)
+    assert differences(description, "ReplacedLinkClickEvent", envelope(kept, 1, URL)) == set()
+    assert not is_version_1(kept)
 
 
 @pytest.mark.parametrize("name", OUTBOUND_CASES)

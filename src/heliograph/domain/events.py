@@ -1,8 +1,11 @@
-"""What is reported of a message, when, and where to (Contract 3.2, 3.7).
+"""What is reported, when, and where to (Contract 3.2, 3.7).
 
 Every change of a message has one event id, kept in its log; some changes are reported under it. What an event says is
 the message as it was at that change: `as_of` takes it from the message as it is now, for everything else about a
 message either never changes or belongs to a later change.
+
+Some events are not a change of a message: they are a profile's, go to its URLs alone, and what they say is written down
+when they happen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +28,16 @@ class EventType(StrEnum):
     FINALIZED = "message.finalized"
     SCHEDULED = "message.scheduled"
     CANCELLED = "message.cancelled"
+    SPEND_LIMIT_REACHED = "messaging-profile.spend-limit-reached"
+    LINK_CLICKED = "link_clicked"
+    """Of a click its payload is sent alone, without an `event_type`: it is listed under its `record_type`."""
 
 
 OPTIONAL = (EventType.SCHEDULED, EventType.CANCELLED)
 """Extensions: the provider reports neither (Contract 1.7), so they are sent only where the operator asks for them."""
+
+OF_PROFILES = frozenset({EventType.RECEIVED, EventType.SPEND_LIMIT_REACHED, EventType.LINK_CLICKED})
+"""Those that only the URLs of the profile are asked for: no URL came with a request."""
 
 REPORTED: Mapping[Change, EventType] = {
     change: EventType.SENT if result(change) is Status.SENT else EventType.FINALIZED
@@ -71,8 +80,8 @@ def profile_urls(settings: ProfileSettings) -> Sequence[str]:
 def urls_for(facts: Facts | None, settings: ProfileSettings | None) -> Sequence[str]:
     """Where an event goes: the message's URLs, then its profile's as they are now (Contract 3.7, 13 #8).
 
-    Each URL stands there once. `facts` None stands for an inbound message, which has only its profile's; `settings`
-    None for a deleted profile.
+    Each URL stands there once. `facts` None stands for an event that has only its profile's; `settings` None for a
+    deleted profile.
     """
     own = own_urls(facts) if facts is not None else ()
     if settings is None or (facts is not None and not facts.use_profile_webhooks):

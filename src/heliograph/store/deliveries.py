@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, insert, no
 
 from heliograph import randomness
 from heliograph.domain.delivery import DeliveryStatus
-from heliograph.domain.events import EventType, endpoint_id, urls_for
+from heliograph.domain.events import OF_PROFILES, EventType, endpoint_id, urls_for
 from heliograph.domain.ids import MessageId, OrganizationId
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import Instant
@@ -129,15 +129,15 @@ class DeliveryBook:
         profiles = {each.id: each for each in map(to_profile, await self._engine.fetch(found))}
         urls = {}
         for each in deliveries:
-            subject, profile = subjects.get(each.message_id), profiles.get(each.profile_id)
+            subject, profile = subject_of(each, subjects), profiles.get(each.profile_id)
             facts = subject.facts if isinstance(subject, Message) else None
             urls[each.id] = next(iter(urls_for(facts, profile.settings if profile else None)), None)
         return {name: url for name, url in urls.items() if url is not None}
 
     async def subjects(self, deliveries: Sequence[Delivery]) -> Mapping[MessageId, Message | InboundMessage]:
         """The messages that deliveries tell of, as far as they are kept."""
-        inbound = [each.message_id for each in deliveries if each.event is EventType.RECEIVED]
-        outbound = [each.message_id for each in deliveries if each.event is not EventType.RECEIVED]
+        inbound = [each.message_id for each in deliveries if each.message_id and each.event is EventType.RECEIVED]
+        outbound = [each.message_id for each in deliveries if each.message_id and each.event not in OF_PROFILES]
         found: dict[MessageId, Message | InboundMessage] = {}
         if outbound:
             rows = await self._engine.fetch(select(*MESSAGE_COLUMNS).where(messages.c.id.in_(outbound)))
@@ -175,7 +175,14 @@ class DeliveryBook:
         reports = [_to_report(row, attempts.get(str(row["id"]), [])) for row in rows]
         untried = [each.delivery for each in reports if each.delivery.webhook is None]
         subjects = await self.subjects(untried) if untried else {}
-        return [replace(each, subject=subjects.get(each.delivery.message_id)) for each in reports]
+        return [replace(each, subject=subject_of(each.delivery, subjects)) for each in reports]
+
+
+def subject_of(
+    delivery: Delivery, subjects: Mapping[MessageId, Message | InboundMessage]
+) -> Message | InboundMessage | None:
+    """The message that a delivery tells of; None where it is not kept, and for an event that is not a message's."""
+    return None if delivery.message_id is None else subjects.get(delivery.message_id)
 
 
 def given_up() -> ColumnElement[bool]:

@@ -65,7 +65,8 @@ class Delivery:
     event_id: str
     organization_id: OrganizationId
     profile_id: ProfileId
-    message_id: MessageId
+    message_id: MessageId | None
+    """None for an event that is not a message's."""
     event: EventType
     occurred_at: Instant
     endpoint: str
@@ -444,7 +445,7 @@ def to_delivery(row: Row) -> Delivery:
         event_id=str(row["event_id"]),
         organization_id=OrganizationId(str(row["organization_id"])),
         profile_id=ProfileId(str(row["profile_id"])),
-        message_id=MessageId(str(row["message_id"])),
+        message_id=None if row["message_id"] is None else MessageId(str(row["message_id"])),
         event=EventType(row["event_type"]),
         occurred_at=Instant(row["occurred_at"]),
         endpoint=row["endpoint"],

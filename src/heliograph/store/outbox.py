@@ -1,6 +1,7 @@
 """The event log and the outbox: what happened to messages, and who is still to be told.
 
     change of a message --log--> one event id --> a delivery, in the same transaction (promise P6)
+    event of a profile --announce_profile---------> a delivery that holds what it says
 
 What becomes of a delivery is in `store/lanes.py`.
 """
@@ -13,6 +14,7 @@ from sqlalchemy import and_, func, literal_column, select, true
 from sqlalchemy.types import TypeEngine
 
 from heliograph import randomness
+from heliograph.bodies import webhook
 from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.events import EventType, endpoint_id, own_urls, reported
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
@@ -57,6 +59,19 @@ class Announcement(NamedTuple):
     """Whether the profile's URLs are asked too."""
 
 
+class ProfileEvent(NamedTuple):
+    """An event that is not a message's: it goes to the URLs of its profile."""
+
+    event_id: str
+    """A UUIDv7; given again, it is the same event."""
+    event: EventType
+    organization_id: OrganizationId
+    profile_id: ProfileId
+    at: Instant
+    payload: Mapping[str, str]
+    """What it says; texts by name (Contract 3.2)."""
+
+
 _LOGGED: Mapping[str, TypeEngine[Any]] = {
     "id": ID,
     "message_id": ID,
@@ -74,6 +89,15 @@ _ANNOUNCED: Mapping[str, TypeEngine[Any]] = {
     "event_type": TEXT,
     "occurred_at": MICROS,
 }
+_KEPT: Mapping[str, TypeEngine[Any]] = {
+    "event_id": ID,
+    "organization_id": ID,
+    "profile_id": ID,
+    "event_type": TEXT,
+    "occurred_at": MICROS,
+    "webhook": TEXT,
+}
+_NONE: Any = literal_column("0")
 _PENDING: Any = literal_column(f"'{DeliveryStatus.PENDING}'")
 
 
@@ -99,8 +123,25 @@ def _announce(sql: Sql) -> Any:
     )
 
 
+def _announce_kept(sql: Sql) -> Any:
+    rows, profiles = sql.rows.c, messaging_profiles.c
+    own = [rows[name] for name in _KEPT]
+    begin = {"status": _PENDING, "due_at": sql.now, **dict.fromkeys(("position", "tries", "attempts"), _NONE)}
+    begun = [value.label(name) for name, value in begin.items()]
+    # Of the delivery and of its event the id is the same, so that an event that is given again is found.
+    chosen = select(rows.event_id, *own, profiles.webhook_endpoint, *begun)
+    told = chosen.select_from(sql.rows.join(messaging_profiles, profiles.id == rows.profile_id))
+    return (
+        sql.insert(webhook_deliveries)
+        .from_select(["id", *_KEPT, "endpoint", *begin], told.where(profiles.webhook_endpoint.is_not(None)))
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(webhook_deliveries.c.id)
+    )
+
+
 LOG = Batch(_LOGGED, _log)
 ANNOUNCE = Batch({**_ANNOUNCED, "endpoint": TEXT, "use_profile": FLAG}, _announce)
+ANNOUNCE_KEPT = Batch(_KEPT, _announce_kept)
 
 
 class Outbox:
@@ -140,6 +181,15 @@ class Outbox:
         if rows and await transaction.batch(ANNOUNCE, rows):
             transaction.then(self.announced)
 
+    async def announce_profile(self, transaction: Transaction, events: Sequence[ProfileEvent]) -> None:
+        """Make a delivery for each event of a profile that has a URL now; given again, there is still one.
+
+        They say what version 2 says, for profiles of version 1 too, which knows no such event.
+        """
+        rows = [_kept_row(each) for each in events]
+        if rows and await transaction.batch(ANNOUNCE_KEPT, rows):
+            transaction.then(self.announced)
+
 
 def _announcement(event_id: str, logged: Logged, event: EventType) -> Announcement:
     row = logged.message
@@ -165,6 +215,12 @@ _facts = msgspec.json.Decoder(Facts).decode
 
 def _has_receiver(announcement: Announcement) -> bool:
     return announcement.own_url is not None or announcement.use_profile
+
+
+def _kept_row(each: ProfileEvent) -> tuple[Any, ...]:
+    """The columns of `_KEPT`, in their order."""
+    told = webhook(each.event_id, each.event, each.at, each.payload)
+    return (each.event_id, each.organization_id, each.profile_id, each.event, each.at, told.decode())
 
 
 def _announced_row(each: Announcement, now: Instant) -> tuple[Any, ...]:

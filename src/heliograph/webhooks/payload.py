@@ -1,10 +1,12 @@
 """What a webhook says: bodies become bytes here, once for each event.
 
     version 2: {"data": {event_type, id, occurred_at, payload, record_type}, "meta": {attempt, delivered_to}}
-    version 1: a flat record of a message; an attempt adds nothing to it                       (Contract 3.3, 3.8)
+    a click:   {"data": {message_id, time_clicked, to, url, record_type}}
+    version 1: a flat record of a message; an attempt adds nothing to it                  (Contract 3.2, 3.3, 3.8)
 
 The bytes of an event are kept and sent again byte for byte; the envelope of version 2 is put around them for each
-attempt. `webhook_api_version` "2010-04-01" is a form of another provider that is not served: it gets version 2.
+attempt. `webhook_api_version` "2010-04-01" is a form of another provider that is not served: it gets version 2. Version
+1 has no form for what is not a message: events of a profile and clicks go to it as they go to version 2, signed so too.
 
 Version 1 is told by the provider's older documentation alone: the messaging migration guide (`message.sent`), the v1
 pages "Message Detail Records" (sent, delivered), "Receiving Webhooks" and "Inbound Message Signatures" (inbound). No
@@ -17,7 +19,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from heliograph.bodies import Money, message_body
+from heliograph.bodies import message_body
 from heliograph.domain.events import EventType, as_of
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import MILLISECOND, Instant, to_text
@@ -36,6 +38,14 @@ class _Meta(Struct):
 class _Envelope(Struct):
     data: Raw
     meta: _Meta
+
+
+class _Payload(Struct):
+    payload: Raw
+
+
+class _Click(Struct):
+    data: Raw
 
 
 class _RecordBody(Struct):
@@ -95,7 +105,12 @@ class _InboundRecord(Struct, kw_only=True):
 
 
 def envelope(webhook: bytes, attempt: int, delivered_to: str) -> bytes:
-    """The body of one request: what `webhook` gave, verbatim, beside the number of the attempt, from 1, and its URL."""
+    """The body of one request: what `webhook` gave, verbatim, beside the number of the attempt, from 1, and its URL.
+
+    Of a click its payload alone is sent: the provider's description of it is not that of an event.
+    """
+    if webhook.startswith(_START_OF_CLICK):
+        return _encode(_Click(_decode(webhook).payload))
     return _encode(_Envelope(Raw(webhook), _Meta(attempt, delivered_to)))
 
 
@@ -120,7 +135,7 @@ def record_of(message: Message, event: EventType, occurred_at: Instant) -> bytes
     """
     now = as_of(message, event)
     cost = message_body([now]).cost
-    charged = cost if isinstance(cost, Money) else None
+    charged = cost if cost is not None and cost.currency is not None else None
     return _encode(
         _Record(
             type=now.type,
@@ -134,7 +149,7 @@ def record_of(message: Message, event: EventType, occurred_at: Instant) -> bytes
             date_updated=_zoneless(occurred_at),
             to=now.recipient,
             sender=now.sender,
-            cost=charged.amount if charged else None,
+            cost=str(charged.amount) if charged else None,
             currency=charged.currency if charged else None,
             status=now.status,
             delivery_status="success" if now.status is Status.DELIVERED else "",
@@ -163,7 +178,9 @@ def inbound_record_of(message: InboundMessage) -> bytes:
 
 
 _START_OF_EVENT = b'{"event_type":'
+_START_OF_CLICK = _START_OF_EVENT + b'"link_clicked",'
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Payload).decode
 
 # `data_coding` of SMPP 3.4, 5.2.19, and how its bytes are counted. The samples' texts are ASCII, where septets, Latin
 # and UTF-8 agree; for the rest of GSM-7 its bytes in UTF-8 are inferred.

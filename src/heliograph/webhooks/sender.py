@@ -20,7 +20,7 @@ from heliograph.bodies import payload_of, webhook
 from heliograph.clock import monotonic
 from heliograph.domain.accounts import Profile
 from heliograph.domain.delivery import Attempted, DeliveryStatus, Fault, Tries, Verdict, judge
-from heliograph.domain.events import EventType, endpoint_id, urls_for
+from heliograph.domain.events import OF_PROFILES, endpoint_id, urls_for
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.inbound import InboundMessage
 from heliograph.domain.instant import DAY, SECOND, Instant
@@ -29,6 +29,7 @@ from heliograph.domain.signing_keys import SigningKeys, WebhookKey, keys_at
 from heliograph.log import get_logger
 from heliograph.outgoing import HttpAnswer, OutgoingFailure, OutgoingHttp
 from heliograph.service import Loop
+from heliograph.store.deliveries import subject_of
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.lanes import Attempt, Delivery, EndpointState, Lane, LaneClaim, Lanes, Progress
 from heliograph.store.store import Store
@@ -196,12 +197,12 @@ class WebhookSender(Loop):
         messages = await self._store.deliveries.subjects(claimed)
         disabled = await self._store.lanes.disabled({each.organization_id for each in claimed})
         return [
-            InHand(each, messages.get(each.message_id), await self._profile(each), disabled, usable_until, now)
+            InHand(each, subject_of(each, messages), await self._profile(each), disabled, usable_until, now)
             for each in claimed
         ]
 
     async def _profile(self, delivery: Delivery) -> Profile | None:
-        return await self._store.accounts.profile(delivery.organization_id, delivery.profile_id)
+        return await self._store.accounts.profile_ever(delivery.organization_id, delivery.profile_id)
 
     def _begin(self, in_hand: InHand) -> None:
         endpoint = in_hand.delivery.endpoint
@@ -244,7 +245,7 @@ class WebhookSender(Loop):
         told = delivery.webhook or self._webhook(in_hand)
         if told is not None and delivery.replay_url is not None:
             return Call(delivery.replay_url, 0, delivery.tries, [delivery.replay_url], told)
-        if told is None or (message is None and delivery.event is not EventType.RECEIVED):
+        if told is None or (message is None and delivery.event not in OF_PROFILES):
             # Its own URLs went with it, and those of its profile may not be meant for it.
             return NoCall("The message is no longer kept.")
         facts = message.facts if isinstance(message, Message) else None
