@@ -148,3 +148,35 @@ def test_an_account_made_by_commands_can_send_at_once(either_terminal: Terminal)
         with Caller(server.ready["base_url"], either_terminal.ok("keys", "create", *own)) as caller:
             sent = caller.send("/v2/messages/number_pool", from_=None, messaging_profile_id=profile_id).data
     assert (sent["from"]["phone_number"], sent["tags"], sent["tcr_campaign_id"]) == (NUMBER, ["a"], "C1")
+
+
+def test_a_number_is_put_on_another_profile_and_tagged(either_terminal: Terminal) -> None:
+    first = added(either_terminal, NUMBER, "--tag", "a")["profile"]
+    second = either_terminal.profile()
+    update = ("numbers", "update", NUMBER)
+
+    def now() -> tuple[str | None, list[str]]:
+        (listed,) = either_terminal.json("numbers", "list")
+        return listed["profile"], listed["tags"]
+
+    assert either_terminal.ok(*update, "--profile", second) == f"{NUMBER} is changed."
+    assert now() == (second, ["a"])
+    either_terminal.ok(*update, "--profile", "", "--tag", "b", "--tag", "c")
+    assert now() == (None, ["b", "c"])
+    either_terminal.ok(*update, "--profile", first, "--tag", "")
+    assert now() == (first, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        ((NUMBER,), "Say what to change: --profile, --tag or both."),
+        ((NUMBER, "--profile", NO_SUCH_ID), f"There is no messaging profile '{NO_SUCH_ID}' of Acme."),
+        (("+13125550124", "--tag", "b"), "+13125550124 is no number of Acme."),
+        ((NUMBER, "--tag", "x" * 101), "A tag has at most 100 characters, got 101."),
+    ],
+)
+def test_a_change_that_could_not_work_is_not_made(terminal: Terminal, arguments: tuple[str, ...], refusal: str) -> None:
+    before = added(terminal, NUMBER, "--tag", "a")
+    assert terminal.refused("numbers", "update", *arguments) == refusal
+    assert terminal.json("numbers", "list") == [before]

@@ -158,3 +158,27 @@ def test_a_table_without_its_header_is_refused(text: str, line: int, got: str) -
 def test_what_a_spreadsheet_adds_does_no_harm() -> None:
     text = "\ufeffnumber, carrier, line_type\r\n+1*, , VoIP\r\n\r\n"
     assert parse_overrides(text, "numbers.csv") == {"+1*": NumberFacts("", "VoIP")}
+
+
+@pytest.mark.parametrize(
+    ("number", "mobile"),
+    [
+        ("+447911123456", True),
+        ("+442079460000", False),
+        ("+448001111111", False),
+        ("+18665550001", False),
+        ("+13125550001", None),
+        ("12345", None),
+        ("+49", None),
+    ],
+)
+def test_whether_a_number_is_a_mobile_is_told_only_where_it_is_known(number: str, mobile: bool | None) -> None:
+    assert NumberDirectory({}).mobile(number) is mobile
+
+
+@pytest.mark.parametrize(
+    ("line_type", "mobile"), [("Wireless", True), ("Pre-Paid Wireless", True), ("VoIP", False), ("", None)]
+)
+def test_an_override_decides_whether_a_number_is_a_mobile(line_type: str, mobile: bool | None) -> None:
+    directory = NumberDirectory({"+4420*": NumberFacts("", line_type)})
+    assert directory.mobile("+442079460000") is mobile

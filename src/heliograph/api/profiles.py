@@ -1,4 +1,4 @@
-"""`/messaging_profiles`: make, list, read and change (Contract 6.1)."""
+"""`/messaging_profiles`: make, list, read, change and delete (Contract 6.1)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +19,12 @@ from heliograph.api.operations import PAGE_PARAMETERS, Operation, Resources, fil
 from heliograph.api.paging import page_meta, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
-from heliograph.domain.accounts import ANYWHERE, NumberPool, Profile, ProfileSettings
+from heliograph.domain.accounts import ANYWHERE, NumberPool, Profile, ProfileSettings, UrlShortener
 from heliograph.domain.compose import check_url
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
 from heliograph.domain.instant import to_text
+from heliograph.domain.links import domain_name
 from heliograph.store.accounts import NoSuchRecord
 
 MAX_NAME = 255
@@ -31,7 +32,8 @@ MAX_SECRET = 255
 MAX_ID = 64
 _COUNTRY = regex(r"[A-Z]{2}")
 _ALPHA = regex(r"[A-Za-z0-9 ]{1,11}")
-_LIMIT = regex(r"[0-9]+(?:\.[0-9]+)?")
+_LIMIT = regex(r"[0-9]{1,48}(?:\.[0-9]{1,15})?")
+_PREFIX = regex(r"[A-Za-z0-9_-]{0,32}")
 FILTERS = {"name": frozenset({"eq", "contains"})}
 
 
@@ -64,6 +66,37 @@ class ProfileChange(ProfileRequest, kw_only=True):
     v1_secret: str | UnsetType = UNSET
 
 
+class ProfileBody(Struct, kw_only=True):
+    """A profile as it is answered: unset URLs are empty texts, an unset limit is left out (Contract 6.1)."""
+
+    record_type: str = "messaging_profile"
+    id: str
+    organization_id: str
+    name: str
+    enabled: bool
+    webhook_url: str
+    webhook_failover_url: str
+    webhook_api_version: str
+    whitelisted_destinations: Sequence[str]
+    number_pool_settings: NumberPool | None
+    url_shortener_settings: UrlShortener | None
+    alpha_sender: str | None
+    daily_spend_limit: str | UnsetType
+    daily_spend_limit_enabled: bool
+    mms_fall_back_to_sms: bool
+    mms_transcoding: bool
+    mobile_only: bool
+    smart_encoding: bool
+    health_webhook_url: str | None
+    ai_assistant_id: str | None
+    resource_group_id: str | None
+    v1_secret: str
+    redaction_enabled: bool
+    redaction_level: int
+    created_at: str
+    updated_at: str
+
+
 DECODER = msgspec.json.Decoder(ProfileRequest)
 CHANGE_DECODER = msgspec.json.Decoder(ProfileChange)
 
@@ -83,7 +116,7 @@ async def create(context: ApiContext, request: Request) -> Response:
             id=ProfileId(randomness.new_id(now)),
             organization_id=caller.organization_id,
             name=given["name"],
-            settings=_changed(ProfileSettings(v1_secret=randomness.secret()), given),
+            settings=_changed(ProfileSettings(v1_secret=randomness.secret()), given, context.link_domains),
             created_at=now,
             updated_at=now,
         )
@@ -91,7 +124,7 @@ async def create(context: ApiContext, request: Request) -> Response:
     body = JsonBody(request, DECODER, context.max_body)
     profile = await context.as_caller(request.headers.get("authorization"), attempt)
     await context.store.changes.save_profile(profile)
-    return Response(encode(Data(profile_body(profile))), media_type=JSON)
+    return _answer(profile)
 
 
 async def index(context: ApiContext, request: Request) -> Response:
@@ -118,8 +151,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
         await context.confirm(epoch)
         return profile
 
-    profile = await context.as_caller(request.headers.get("authorization"), attempt)
-    return Response(encode(Data(profile_body(profile))), media_type=JSON)
+    return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
 
 
 async def change(context: ApiContext, request: Request) -> Response:
@@ -131,42 +163,87 @@ async def change(context: ApiContext, request: Request) -> Response:
         return caller.organization_id, given
 
     def changed(profile: Profile) -> Profile:
-        settings = _changed(profile.settings, given)
+        settings = _changed(profile.settings, given, context.link_domains)
         return replace(profile, name=given.get("name", profile.name), settings=settings, updated_at=now)
 
     body = JsonBody(request, CHANGE_DECODER, context.max_body)
     organization_id, given = await context.as_caller(request.headers.get("authorization"), attempt)
-    profile_id, now = canonical_uuid(request.path_params["id"]), context.store.clock.now()
-    if profile_id is None:
-        raise _no_profile(request)
+    now = context.store.clock.now()
+    return await _change(context, request, organization_id, changed)
+
+
+async def regenerate_secret(context: ApiContext, request: Request) -> Response:
+    """`POST /messaging_profiles/{id}/actions/regenerate_secret`: events of version 1 are signed with the new one."""
+
+    def changed(profile: Profile) -> Profile:
+        settings = msgspec.structs.replace(profile.settings, v1_secret=randomness.secret())
+        return replace(profile, settings=settings, updated_at=now)
+
+    organization_id = await _organization(context, request)
+    now = context.store.clock.now()
+    return await _change(context, request, organization_id, changed)
+
+
+async def delete(context: ApiContext, request: Request) -> Response:
+    """`DELETE /messaging_profiles/{id}`: answers with the profile as it was.
+
+    What was accepted under it is still sent and reported.
+    """
+    organization_id = await _organization(context, request)
+    profile_id = _profile_id(request)
     try:
-        profile = await context.store.changes.change_profile(organization_id, profile_id, changed)
+        changes, now = context.store.changes, context.store.clock.now()
+        return _answer(await changes.delete_profile(organization_id, profile_id, now))
     except NoSuchRecord:
         raise _no_profile(request) from None
+
+
+async def _organization(context: ApiContext, request: Request) -> OrganizationId:
+    """Whose request it is, where that is all there is to judge."""
+
+    async def attempt(caller: Caller, epoch: int) -> OrganizationId:
+        await context.confirm(epoch)
+        return caller.organization_id
+
+    return await context.as_caller(request.headers.get("authorization"), attempt)
+
+
+async def _change(
+    context: ApiContext, request: Request, organization_id: OrganizationId, change: Callable[[Profile], Profile]
+) -> Response:
+    try:
+        changes, profile_id = context.store.changes, _profile_id(request)
+        return _answer(await changes.change_profile(organization_id, profile_id, change))
+    except NoSuchRecord:
+        raise _no_profile(request) from None
+
+
+def profile_body(profile: Profile) -> ProfileBody:
+    """A profile as it is answered."""
+    settings = msgspec.structs.asdict(profile.settings)
+    for name in ("webhook_url", "webhook_failover_url"):
+        settings[name] = settings[name] or ""
+    if settings["daily_spend_limit"] is None:
+        settings["daily_spend_limit"] = UNSET
+    return ProfileBody(
+        id=profile.id,
+        organization_id=profile.organization_id,
+        name=profile.name,
+        **settings,
+        created_at=to_text(profile.created_at),
+        updated_at=to_text(profile.updated_at),
+    )
+
+
+def _answer(profile: Profile) -> Response:
     return Response(encode(Data(profile_body(profile))), media_type=JSON)
 
 
-def profile_body(profile: Profile) -> dict[str, object]:
-    """A profile as it is answered."""
-    return {
-        "record_type": "messaging_profile",
-        "id": profile.id,
-        "organization_id": profile.organization_id,
-        "name": profile.name,
-        **_settings_body(profile.settings),
-        "created_at": to_text(profile.created_at),
-        "updated_at": to_text(profile.updated_at),
-    }
-
-
-def _settings_body(settings: ProfileSettings) -> dict[str, object]:
-    """Settings as they are answered: unset URLs are empty texts, an unset limit is left out (Contract 6.1)."""
-    body = msgspec.structs.asdict(settings)
-    for name in ("webhook_url", "webhook_failover_url"):
-        body[name] = body[name] or ""
-    if settings.daily_spend_limit is None:
-        del body["daily_spend_limit"]
-    return body
+def _profile_id(request: Request) -> str:
+    profile_id = canonical_uuid(request.path_params["id"])
+    if profile_id is None:
+        raise _no_profile(request)
+    return profile_id
 
 
 def _no_profile(request: Request) -> Refusal:
@@ -186,13 +263,16 @@ def _checked(given: Given) -> Given:
     return given
 
 
-def _changed(settings: ProfileSettings, given: Given) -> ProfileSettings:
-    """Settings with the fields given in the place of their own; those of the pool one by one (Contract 6.1)."""
+def _changed(settings: ProfileSettings, given: Given, domains: Sequence[str]) -> ProfileSettings:
+    """Settings with the fields given in the place of their own; those of pool and links one by one (Contract 6.1)."""
     own = {name: value for name, value in given.items() if name != "name"}
     if "whitelisted_destinations" in own:
         own["whitelisted_destinations"] = tuple(own["whitelisted_destinations"])
     if "number_pool_settings" in own:
         own["number_pool_settings"] = _pool(own["number_pool_settings"], settings.number_pool_settings)
+    if "url_shortener_settings" in own:
+        known = settings.url_shortener_settings
+        own["url_shortener_settings"] = _shortener(own["url_shortener_settings"], known, domains)
     return msgspec.structs.replace(settings, **own)
 
 
@@ -257,6 +337,25 @@ def _pool(given: Given | None, known: NumberPool | None) -> NumberPool | None:
     return pool
 
 
+def _shortener(given: Given | None, known: UrlShortener | None, domains: Sequence[str]) -> UrlShortener | None:
+    """The shortener with what is given in the place of its own; `null` and `{}` turn it off (Contract 6.3)."""
+    pointer = "/url_shortener_settings"
+    if not given:
+        return None
+    try:
+        shortener = msgspec.convert({**(msgspec.structs.asdict(known) if known else {}), **given}, UrlShortener)
+    except msgspec.ValidationError as error:
+        raise wrong_type(str(error), pointer) from None
+    if domain_name(shortener.domain) not in domains:
+        offered = ", ".join(domains) or "none"
+        detail = f"'{shortener.domain[:64]}' is no domain for short links here; there are: {offered}."
+        raise Refusal(Code.INVALID_DOMAIN, detail, f"{pointer}/domain")
+    if not _PREFIX.fullmatch(shortener.prefix):
+        detail = "'prefix' has at most 32 letters, digits, '-' and '_'."
+        raise Refusal(Code.BAD_REQUEST, detail, f"{pointer}/prefix")
+    return shortener
+
+
 _CHECKS: Mapping[str, Callable[[Any], None]] = {
     "name": _check_name,
     "webhook_url": lambda url: check_url(url or None, "/webhook_url"),
@@ -275,14 +374,22 @@ _CHECKS: Mapping[str, Callable[[Any], None]] = {
 
 RESOURCES: Resources = {
     "/messaging_profiles": {
-        "POST": Operation(create, "Create a messaging profile", ProfileRequest),
+        "POST": Operation(create, "Create a messaging profile", ProfileRequest, ProfileBody),
         "GET": Operation(
-            index, "List messaging profiles", query=[*PAGE_PARAMETERS, *filter_parameters(FILTERS)], listed=True
+            index,
+            "List messaging profiles",
+            answer=ProfileBody,
+            query=[*PAGE_PARAMETERS, *filter_parameters(FILTERS)],
+            listed=True,
         ),
     },
     "/messaging_profiles/{id}": {
-        "GET": Operation(retrieve, "Read a messaging profile"),
-        "PATCH": Operation(change, "Change a messaging profile", ProfileChange),
+        "GET": Operation(retrieve, "Read a messaging profile", answer=ProfileBody),
+        "PATCH": Operation(change, "Change a messaging profile", ProfileChange, ProfileBody),
+        "DELETE": Operation(delete, "Delete a messaging profile", answer=ProfileBody),
+    },
+    "/messaging_profiles/{id}/actions/regenerate_secret": {
+        "POST": Operation(regenerate_secret, "Give a messaging profile a new secret of version 1", answer=ProfileBody),
     },
 }
 """`/messaging_profiles`."""

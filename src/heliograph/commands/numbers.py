@@ -6,14 +6,18 @@ from dataclasses import replace
 import phonenumbers
 
 from heliograph.commands.arguments import Commands, add_command, add_group, add_json, add_organization
+from heliograph.commands.failure import CommandFailed
 from heliograph.commands.listing import print_list
-from heliograph.commands.session import CommandFailed, choose_organization, find_profile, with_store
+from heliograph.commands.registry import find_campaign
+from heliograph.commands.session import choose_organization, find_profile, with_store
 from heliograph.domain.accounts import Campaign, Profile, Sender
 from heliograph.domain.address import AddressKind, parse_sender
 from heliograph.domain.numbers import LINE_TYPES
+from heliograph.domain.senders import check_tags
 from heliograph.server import new_sender
 from heliograph.settings import Settings
 from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.numbers import NUMBERS, SenderChange
 from heliograph.store.store import Store
 
 
@@ -24,6 +28,7 @@ def declare(commands: Commands) -> None:
     listed = add_command(group, "list", "list the senders of an organisation", with_store(_list))
     add_organization(listed)
     add_json(listed)
+    _declare_update(group)
     remove = add_command(group, "remove", "take a sender from an organisation", with_store(_remove))
     remove.add_argument("address", metavar="ADDRESS", help="as it was added")
     add_organization(remove)
@@ -45,6 +50,14 @@ def _declare_add(group: Commands) -> None:
     add.add_argument("--campaign-unregistered", action="store_true", help="the campaign is not registered")
 
 
+def _declare_update(group: Commands) -> None:
+    update = add_command(group, "update", "put a number on another messaging profile, or tag it", with_store(_update))
+    update.add_argument("address", metavar="ADDRESS", help="a number or short code, as it was added")
+    add_organization(update)
+    update.add_argument("--profile", metavar="ID", help="messaging profile; '' for none")
+    update.add_argument("--tag", action="append", metavar="T", help="tag of its messages; may be repeated; '' for none")
+
+
 def _country(text: str) -> str:
     country = text.upper()
     if country not in phonenumbers.SUPPORTED_REGIONS:
@@ -56,11 +69,14 @@ async def _add(given: argparse.Namespace, _settings: Settings, store: Store) -> 
     organization = await choose_organization(store, given.organization)
     profile = await find_profile(store, organization, given.profile)
     sender = _sender(given, store, profile)
+    registered = await find_campaign(store, sender)
     try:
         await store.changes.add_sender(sender, store.clock.now())
     except AlreadyExists as error:
         where = "of that profile" if sender.kind is AddressKind.ALPHANUMERIC else "of a messaging profile"
         raise CommandFailed(f"{sender.address} is a sender {where} already.") from error
+    if registered is not None:
+        await store.registry.assign(organization.id, sender.id, registered.id, store.clock.now(), move=False)
     print(f"{sender.address} ({sender.kind}) is a sender of {organization.name} now.")
 
 
@@ -75,7 +91,7 @@ def _sender(given: argparse.Namespace, store: Store, profile: Profile) -> Sender
         country=given.country or sender.country,
         carrier=sender.carrier if given.carrier is None else given.carrier,
         line_type=sender.line_type if given.line_type is None else given.line_type,
-        tags=tuple(given.tag),
+        tags=check_tags(given.tag),
         campaign=_campaign(given),
     )
 
@@ -111,6 +127,20 @@ def _row(sender: Sender) -> dict[str, object]:
         "campaign_billable": campaign and campaign.billable,
         "campaign_registered": campaign and campaign.registered,
     }
+
+
+async def _update(given: argparse.Namespace, _settings: Settings, store: Store) -> None:
+    if given.profile is None and given.tag is None:
+        raise CommandFailed("Say what to change: --profile, --tag or both.")
+    tags = None if given.tag is None else check_tags([each for each in given.tag if each])
+    address = parse_sender(given.address).text
+    organization = await choose_organization(store, given.organization)
+    profile_id = (await find_profile(store, organization, given.profile)).id if given.profile else given.profile
+    known = await store.senders.find(organization.id, NUMBERS, address=address)
+    if known is None:
+        raise CommandFailed(f"{address} is no number of {organization.name}.")
+    await store.senders.change(organization.id, known.sender.id, SenderChange(profile_id, tags), store.clock.now())
+    print(f"{address} is changed.")
 
 
 async def _remove(given: argparse.Namespace, _settings: Settings, store: Store) -> None:

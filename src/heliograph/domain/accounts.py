@@ -46,6 +46,15 @@ class NumberPool(msgspec.Struct, frozen=True):
     geomatch: bool = False
 
 
+class UrlShortener(msgspec.Struct, frozen=True):
+    """Which links of a text are replaced, and where the short ones lead through (Contract 6.3)."""
+
+    domain: str
+    prefix: str = ""
+    replace_blacklist_only: bool = False
+    send_webhooks: bool = False
+
+
 class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller sets on a messaging profile, with the provider's defaults (Contract 6.1)."""
 
@@ -55,7 +64,7 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_api_version: str = "2"
     whitelisted_destinations: tuple[str, ...] = (ANYWHERE,)
     number_pool_settings: NumberPool | None = None
-    url_shortener_settings: dict[str, object] | None = None
+    url_shortener_settings: UrlShortener | None = None
     alpha_sender: str | None = None
     daily_spend_limit: str | None = None
     daily_spend_limit_enabled: bool = False
@@ -89,6 +98,8 @@ class Campaign(msgspec.Struct, frozen=True):
     id: str
     billable: bool = True
     registered: str | None = "REGISTERED"
+    message_class: str | None = None
+    """Its class of throughput; None for one that is not in the registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +116,5 @@ class Sender:
     line_type: str
     tags: tuple[str, ...] = ()
     campaign: Campaign | None = None
+    us_long_code_fallback: str | None = None
+    """Of an alphanumeric sender: the number that takes its place where none may be sent from (Contract 4.2)."""

@@ -19,6 +19,8 @@ from heliograph.domain.tables import BadRecord, BadTable, PrefixTable, read_tabl
 # Contract 9, line_type.
 LINE_TYPES = ("Wireline", "Wireless", "VoWiFi", "VoIP", "Pre-Paid Wireless", "")
 
+MOBILE_LINES = frozenset({"Wireless", "VoWiFi", "Pre-Paid Wireless"})
+
 _PREFIX = regex(r"\+(?:[1-9][0-9]{0,13})?\*")
 
 # A line that may be either is taken as Wireless: it is about to get a text message. The types not listed (toll-free,
@@ -53,7 +55,23 @@ class NumberDirectory:
         """The facts of a number that `parse_destination` accepts; short codes have none. Never raises."""
         if not e164.startswith("+"):
             return _UNKNOWN
-        return self._exact.get(e164) or self._prefixes.longest(e164) or _offline_facts(e164)
+        return self.stated(e164) or _offline_facts(e164)
+
+    def mobile(self, e164: str) -> bool | None:
+        """Whether a number is one of a mobile phone; None where that is not known, as of a short code. Never raises.
+
+        An override decides; one without a line type says that it is not known. Offline, what may be either is not.
+        """
+        if not e164.startswith("+"):
+            return None
+        own = self.stated(e164)
+        if own is not None:
+            return own.line_type in MOBILE_LINES if own.line_type else None
+        return _range_mobile(e164)
+
+    def stated(self, e164: str) -> NumberFacts | None:
+        """What an override says of a number; None where none does."""
+        return self._exact.get(e164) or self._prefixes.longest(e164)
 
 
 def parse_overrides(text: str, where: str) -> dict[str, NumberFacts]:
@@ -109,6 +127,17 @@ def _range_facts(e164: str) -> NumberFacts:
         return _UNKNOWN
     carrier = "" if e164.startswith("+1") else _carrier(number)
     return NumberFacts(carrier, _line_type(number))
+
+
+@lru_cache(maxsize=65_536)
+def _range_mobile(e164: str) -> bool | None:
+    try:
+        kind = phonenumbers.number_type(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return None
+    if kind in {PhoneNumberType.UNKNOWN, PhoneNumberType.FIXED_LINE_OR_MOBILE}:
+        return None
+    return bool(kind == PhoneNumberType.MOBILE)
 
 
 def _line_type(number: phonenumbers.PhoneNumber) -> str:

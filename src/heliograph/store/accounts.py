@@ -5,12 +5,12 @@ transaction, and every write on behalf of a caller compares it in the transactio
 changed profile counts at once, on every node, without asking the database twice for each request.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides, Sender
@@ -19,12 +19,16 @@ from heliograph.domain.consent import Autoresponse, AutoresponseOp
 from heliograph.domain.events import endpoint_id, profile_urls
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
+from heliograph.domain.number_health import NumberHealth
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.profile_effects import follow_settings
+from heliograph.store.sticky import forget_numbers, forget_profile
 from heliograph.store.tables import (
     account_epoch,
     api_keys,
     autoresponses,
     messaging_profiles,
+    number_health,
     organizations,
     senders,
 )
@@ -39,6 +43,10 @@ class AlreadyExists(Exception):
 
 class NoSuchRecord(Exception):
     """The record named does not exist."""
+
+
+class NoSuchFallback(Exception):
+    """The number that an alphanumeric sender is to fall back to is no US long code of its organisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +93,23 @@ class AccountLookup:
         return found
 
     async def profile(self, organization_id: OrganizationId, profile_id: str) -> Profile | None:
-        """A profile of an organisation."""
+        """A profile of an organisation; none that is deleted."""
+
+        def wanted() -> _Wanted:
+            return _Wanted(list(messaging_profiles.c), messaging_profiles, there(organization_id, profile_id))
+
+        found: Profile | None = await self._look_up(("profile", organization_id, profile_id), wanted, to_profile)
+        return found
+
+    async def profile_ever(self, organization_id: OrganizationId, profile_id: str) -> Profile | None:
+        """A profile of an organisation, deleted or not: what was sent under it is still reported to its URLs."""
 
         def wanted() -> _Wanted:
             table = messaging_profiles
             condition = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
             return _Wanted(list(table.c), table, condition)
 
-        found: Profile | None = await self._look_up(("profile", organization_id, profile_id), wanted, to_profile)
+        found: Profile | None = await self._look_up(("profile ever", organization_id, profile_id), wanted, to_profile)
         return found
 
     async def sender(self, organization_id: OrganizationId, address: str, scope: str = "") -> Sender | None:
@@ -128,6 +145,36 @@ class AccountLookup:
         rows = await self._engine.fetch(statement)
         self.seen(rows[0]["epoch"])
         self._known[name] = found = [to_sender(row) for row in rows if row["id"] is not None]
+        return found
+
+    async def unhealthy(self, organization_id: OrganizationId) -> Collection[str]:
+        """The numbers of an organisation that were measured as unhealthy; a change among them raises the epoch."""
+        name = ("unhealthy", organization_id)
+        if (known := self._known.get(name)) is not None:
+            remembered: Collection[str] = known
+            return remembered
+        table = number_health.c
+        columns = (table.sender, table.sent, table.received, table.delivered, table.finished, table.spam)
+        joined = account_epoch.outerjoin(number_health, table.organization_id == organization_id)
+        rows = await self._engine.fetch(select(account_epoch.c.epoch, *columns).select_from(joined))
+        self.seen(rows[0]["epoch"])
+        measured = ((row["sender"], [row[each.name] for each in columns[1:]]) for row in rows if row["sender"])
+        self._known[name] = found = frozenset(sender for sender, each in measured if NumberHealth(*each).unhealthy)
+        return found
+
+    async def limited(self, organization_id: OrganizationId) -> Collection[str]:
+        """The profiles of an organisation that have a daily limit, those that are deleted too."""
+        name = ("limited", organization_id)
+        if (known := self._known.get(name)) is not None:
+            remembered: Collection[str] = known
+            return remembered
+        table = messaging_profiles.c
+        # As the settings are written; most profiles have no limit and are not read.
+        limited = (table.organization_id == organization_id) & table.settings.contains('"daily_spend_limit":"')
+        joined = account_epoch.outerjoin(messaging_profiles, limited)
+        rows = await self._engine.fetch(select(account_epoch.c.epoch, table.id).select_from(joined))
+        self.seen(rows[0]["epoch"])
+        self._known[name] = found = frozenset(row["id"] for row in rows if row["id"] is not None)
         return found
 
     async def autoresponses(self, profile_id: ProfileId) -> Sequence[Autoresponse]:
@@ -217,20 +264,52 @@ class AccountChanges:
         Raises `NoSuchRecord`, and whatever `change` raises; then nothing is changed.
         """
         table = messaging_profiles
-        mine = (table.c.id == profile_id) & (table.c.organization_id == organization_id)
-        # Held until the commit. Locks go from the profile to the epoch; senders that refer to it need not wait.
+        mine = there(organization_id, profile_id)
+        # Held until the commit. Locks go from the profile to its senders and the epoch; senders that refer to it need
+        # not wait.
         held = select(*table.c).where(mine).with_for_update(key_share=True)
         async with self._engine.transaction() as transaction:
             row = (await transaction.execute(held)).mappings().one_or_none()
             if row is None:
                 raise NoSuchRecord
-            changed = change(to_profile(row))
+            before = to_profile(row)
+            changed = change(before)
             await transaction.execute(update(table).where(mine).values(**_profile_values(changed)))
+            await follow_settings(transaction, before, changed)
             await raise_epoch(transaction)
         return changed
 
+    async def delete_profile(self, organization_id: OrganizationId, profile_id: str, now: Instant) -> Profile:
+        """Make a profile be nowhere any more, and return it as it was. Raises `NoSuchRecord`.
+
+        Its numbers are left without a profile; its alphanumeric senders and automatic replies go with it. Its row stays
+        for what was sent under it.
+        """
+        # Nobody may refer to it from here on: who adds a sender or a reply holds the row against this lock.
+        held = select(*messaging_profiles.c).where(there(organization_id, profile_id)).with_for_update()
+        deleted = update(messaging_profiles).where(messaging_profiles.c.id == profile_id).values(deleted_at=now)
+        its = senders.c.profile_id == profile_id
+        in_order = select(senders.c.id).where(its).order_by(senders.c.id).with_for_update()
+        names = delete(senders).where(its, senders.c.kind == AddressKind.ALPHANUMERIC.value)
+        async with self._engine.transaction() as transaction:
+            row = (await transaction.execute(held)).mappings().one_or_none()
+            if row is None:
+                raise NoSuchRecord
+            await transaction.execute(in_order)
+            await transaction.execute(names)
+            await transaction.execute(update(senders).where(its).values(profile_id=None, updated_at=now))
+            await forget_profile(transaction, profile_id)
+            await transaction.execute(delete(autoresponses).where(autoresponses.c.profile_id == profile_id))
+            await transaction.execute(deleted)
+            await raise_epoch(transaction)
+        return to_profile(row)
+
     async def add_sender(self, sender: Sender, now: Instant) -> None:
-        """Let an organisation send from an address. Raises `AlreadyExists` when it belongs to somebody."""
+        """Let an organisation send from an address.
+
+        Raises `AlreadyExists` when it belongs to somebody, `NoSuchRecord` when its profile is there no more, and
+        `NoSuchFallback`.
+        """
         scope = (sender.profile_id or "") if sender.kind is AddressKind.ALPHANUMERIC else ""
         campaign = msgspec.json.encode(sender.campaign).decode() if sender.campaign else None
         values = {
@@ -245,14 +324,30 @@ class AccountChanges:
             "line_type": sender.line_type,
             "tags": msgspec.json.encode(sender.tags).decode(),
             "campaign": campaign,
+            "us_long_code_fallback": sender.us_long_code_fallback,
             "created_at": now,
+            "updated_at": now,
         }
-        await self._change(insert(senders).values(**values))
+        try:
+            async with self._engine.transaction() as transaction:
+                if sender.profile_id is not None:
+                    await keep_profile(transaction, sender.organization_id, sender.profile_id)
+                if sender.us_long_code_fallback is not None:
+                    await _keep_us_long_code(transaction, sender.organization_id, sender.us_long_code_fallback)
+                await transaction.execute(insert(senders).values(**values))
+                await forget_numbers(transaction, [sender.address])
+                await raise_epoch(transaction)
+        except IntegrityError as error:
+            raise AlreadyExists(str(error.orig)) from error
 
     async def remove_sender(self, organization_id: OrganizationId, address: str) -> None:
-        """Take an address away. Raises `NoSuchRecord`."""
+        """Take an address away, and what refers to it. Raises `NoSuchRecord`."""
         mine = (senders.c.organization_id == organization_id) & (senders.c.address == address)
-        await self._change(delete(senders).where(mine), found=True)
+        async with self._engine.transaction() as transaction:
+            if (await transaction.execute(delete(senders).where(mine))).rowcount == 0:
+                raise NoSuchRecord
+            await remove_references(transaction, organization_id, address)
+            await raise_epoch(transaction)
 
     async def _change(self, statement: Any, *, found: bool = False) -> None:
         try:
@@ -293,7 +388,7 @@ class AccountListing:
     ) -> tuple[int, Sequence[Profile]]:
         """How many profiles pass the filters `eq` and `contains` on the name, and one page of them, newest first."""
         name = messaging_profiles.c.name
-        where = [messaging_profiles.c.organization_id == organization_id]
+        where = [messaging_profiles.c.organization_id == organization_id, messaging_profiles.c.deleted_at.is_(None)]
         if "eq" in filters:
             where.append(name == filters["eq"])
         if "contains" in filters:
@@ -314,6 +409,35 @@ class AccountListing:
 async def raise_epoch(transaction: Transaction) -> None:
     """Make everybody look again at what they remember; in the transaction of the change."""
     await transaction.execute(update(account_epoch).values(epoch=account_epoch.c.epoch + 1))
+
+
+def there(organization_id: OrganizationId, profile_id: str) -> ColumnElement[bool]:
+    """That a row of `messaging_profiles` is this one of the organisation, and not deleted."""
+    table = messaging_profiles.c
+    return and_(table.id == profile_id, table.organization_id == organization_id, table.deleted_at.is_(None))
+
+
+async def keep_profile(transaction: Transaction, organization_id: OrganizationId, profile_id: str) -> None:
+    """See that a profile is there, and stays until the commit. Raises `NoSuchRecord`."""
+    kept = select(messaging_profiles.c.id).where(there(organization_id, profile_id))
+    if (await transaction.execute(kept.with_for_update(read=True, key_share=True))).first() is None:
+        raise NoSuchRecord
+
+
+async def _keep_us_long_code(transaction: Transaction, organization_id: OrganizationId, address: str) -> None:
+    table = senders.c
+    kind = (table.kind == AddressKind.LONG_CODE.value) & (table.country == "US")
+    mine = select(table.id).where(table.address == address, table.organization_id == organization_id, kind)
+    if (await transaction.execute(mine.with_for_update(read=True, key_share=True))).first() is None:
+        raise NoSuchFallback
+
+
+async def remove_references(transaction: Transaction, organization_id: OrganizationId, address: str) -> None:
+    """Forget what refers to a sender that goes: whom it falls back for, whom it writes to."""
+    owned = senders.c.organization_id == organization_id
+    falling_back = update(senders).where(owned, senders.c.us_long_code_fallback == address)
+    await transaction.execute(falling_back.values(us_long_code_fallback=None))
+    await forget_numbers(transaction, [address])
 
 
 def _profile_values(profile: Profile) -> dict[str, Any]:
@@ -376,6 +500,7 @@ def to_sender(row: Row) -> Sender:
         line_type=row["line_type"],
         tags=tuple(msgspec.json.decode(row["tags"], type=list[str])),
         campaign=msgspec.json.decode(row["campaign"], type=Campaign) if row["campaign"] else None,
+        us_long_code_fallback=row["us_long_code_fallback"],
     )
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Table, delete, func, insert, select, updat
 
 from heliograph.domain.consent import Autoresponse, OptOut
 from heliograph.domain.ids import OrganizationId, ProfileId
-from heliograph.store.accounts import NoSuchRecord, raise_epoch, to_autoresponse
+from heliograph.store.accounts import NoSuchRecord, keep_profile, raise_epoch, to_autoresponse
 from heliograph.store.between import Between, within
 from heliograph.store.engine import Engine, Row
-from heliograph.store.tables import autoresponses, messaging_profiles, opt_outs
+from heliograph.store.tables import autoresponses, opt_outs
 
 MAX_AUTORESPONSES = 1_000
 """On one profile: one for each operation in each country, and some to spare. An inbound message is held to them all."""
@@ -47,14 +47,10 @@ class ConsentBook:
         """Keep settings. Raises `NoSuchRecord` when the organisation has no such profile, or `TooManyAutoresponses`."""
         owner = {"organization_id": autoresponse.organization_id, "profile_id": autoresponse.profile_id}
         values = {**_settings(autoresponse), **owner, "id": autoresponse.id, "created_at": autoresponse.created_at}
-        table = messaging_profiles.c
-        mine = (table.id == autoresponse.profile_id) & (table.organization_id == autoresponse.organization_id)
-        # Locks go from the profile to the epoch, as they do when a profile changes.
-        kept = select(table.id).where(mine).with_for_update(read=True, key_share=True)
         counted = select(func.count()).where(autoresponses.c.profile_id == autoresponse.profile_id)
         async with self._engine.transaction() as transaction:
-            if (await transaction.execute(kept)).first() is None:
-                raise NoSuchRecord
+            # Locks go from the profile to the epoch, as they do when a profile changes.
+            await keep_profile(transaction, autoresponse.organization_id, autoresponse.profile_id)
             # Before the count: until our commit nobody else gets past here.
             await raise_epoch(transaction)
             if (await transaction.execute(counted)).scalar_one() >= MAX_AUTORESPONSES:
