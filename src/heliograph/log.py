@@ -53,7 +53,7 @@ def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def masked(text: str) -> str:
-    """`text` with numbers cut to their first five and last two digits, and secrets left out."""
-    text = _NUMBER.sub(lambda match: f"{match[0][:5]}***{match[0][-2:]}", text)
+    """`text` with numbers cut to their beginning, as a profile with redaction on wants them, and secrets left out."""
+    text = _NUMBER.sub(lambda match: f"{match[0][:5]}***", text)
     text = _KEY.sub(lambda match: f"{match[0][:21]}***", text)
     return _PASSWORD.sub(r"://\1:***@", text)

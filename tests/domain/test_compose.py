@@ -176,6 +176,18 @@ def test_a_profile_without_destinations_sends_nowhere() -> None:
     assert refusal(command(), whitelisted_destinations=()) == (Code.NO_DESTINATIONS, "/to")
 
 
+def test_a_profile_for_mobiles_refuses_what_is_known_to_be_none() -> None:
+    landline = command(to="+442079460000")
+    assert refusal(landline, mobile_only=True) == (Code.UNSUPPORTED_TYPE, "/to")
+    assert composed(landline)[0].recipient == "+442079460000"
+
+
+@pytest.mark.parametrize("to", ["+447911123456", "+13125550001", "12345", "+18665550001"])
+def test_a_profile_for_mobiles_sends_to_what_may_be_one(to: str) -> None:
+    # The last is toll-free, and a mobile by the override of these tables.
+    assert composed(command(to=to), mobile_only=True)[0].recipient == to
+
+
 def test_a_sender_of_another_profile_is_refused() -> None:
     elsewhere = replace(SENDER, profile_id=ProfileId("p2"))
     assert refusal(command(), sender=elsewhere) == (Code.INVALID_FROM, "/from")

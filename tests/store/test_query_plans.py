@@ -14,7 +14,8 @@ from heliograph.domain.lifecycle import Status
 from heliograph.store.batch import Batch, array_arguments, json_arguments
 from heliograph.store.claims import CLAIM, CLAIM_RELEASED, HELD, RIPE, Claim
 from heliograph.store.doubts import BETWEEN, IN_DOUBT
-from heliograph.store.lapses import DOUBT, EXPIRE, LOSE_OVERDUE, RECOVER
+from heliograph.store.lapses import DOUBT, EXPIRE, LOSE, LOSE_OVERDUE, LOSE_UNSETTLED, RECOVER
+from heliograph.store.number_health import look as measured
 from heliograph.store.receipts import APPLY, MARK, OWNERS, PARTS_OF, UNMATCHED, WAITING
 from heliograph.store.rerouting import MOVE
 from heliograph.store.store import Store
@@ -24,10 +25,12 @@ from tests.builders import make_message, new_id
 ORGANIZATION = "00000000-0000-7000-8000-000000000001"
 LANE, KEY = "ix_messages_lane", "ix_messages_receipt_key"
 PARTS_KEY, UNMATCHED_KEY = "ix_message_parts_receipt_key", "ix_receipts_unmatched"
+UNMATCHED_ID = "ix_receipts_unmatched_id"
 IN_DOUBT_INDEX, WAITING_INDEX = "ix_messages_in_doubt", "ix_messages_waiting_recipient"
 VALID_UNTIL, DEADLINE = "ix_messages_valid_until", "ix_messages_deadline"
 RIVALS = [IN_DOUBT_INDEX, WAITING_INDEX, DEADLINE]
 MANY = 20_000
+SORT = regex(r"(Sort  \(|USE TEMP B-TREE FOR ORDER BY)")
 WHOLE = regex(r"(Seq Scan on|SCAN) (messages|message_parts|receipts)( |$)(?!USING (COVERING )?INDEX)")
 CLAIMING = {"token": uuid7(Instant(0), 1), "carrier": "busy", "limit": 64, "lease": MINUTE}
 AN_ID = uuid7(Instant(0), 2)
@@ -155,11 +158,13 @@ ASKED: list[tuple[Batch, list[tuple[Any, ...]], dict[str, Any], list[str]]] = [
     (MARK, [(AN_ID, 1, "deliver", None, 0)], {}, []),
     (PARTS_OF, [(AN_ID,)], {}, []),
     (MOVE, [(AN_ID, "resting", "busy")], {}, []),
-    (UNMATCHED, [], {"since": AN_ID, "limit": 500}, []),
+    (UNMATCHED, [], {"since": AN_ID, "limit": 500}, [UNMATCHED_ID]),
     (EXPIRE, [], {"limit": 10, "errors": "[]"}, [VALID_UNTIL]),
     (LOSE_OVERDUE, [], {"limit": 10, "errors": "[]"}, [VALID_UNTIL]),
     (RECOVER, [("busy",)], {"limit": 10}, [DEADLINE]),
     (DOUBT, [("busy", HOUR)], {"limit": 10, "errors": "[]"}, [DEADLINE]),
+    (LOSE, [("busy", True)], {"limit": 10, "errors": "[]"}, [DEADLINE]),
+    (LOSE_UNSETTLED, [("busy", False)], {"limit": 10, "errors": "[]"}, [DEADLINE]),
 ]
 
 
@@ -198,3 +203,25 @@ async def test_looks_go_along_lanes(busy: Store) -> None:
             await look(busy)
         for sql, arguments in asked:
             require(await explained(busy, sql, arguments), LANE)
+
+
+async def test_the_backlog_of_carriers_that_are_gone_is_read_in_the_order_of_its_lanes(busy: Store) -> None:
+    (first,) = await busy.rerouting.waiting_for("resting", 1)
+    for after in (None, first):
+        with listening(busy) as asked:
+            assert len(await busy.rerouting.stray([], 50, after)) == 50
+        # Not what is nobody's: there is none of it here, and of nothing any plan will do.
+        pages = [(sql, given) for sql, given in asked if "ORDER BY" in sql and "messages.carrier IS NULL" not in sql]
+        assert len(pages) == 2
+        for plan in [plan for sql, given in pages for plan in await explained(busy, sql, given)]:
+            require([plan], LANE)
+            lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
+            assert [line for line in lines if SORT.match(line)] == [], plan
+
+
+async def test_what_numbers_are_measured_by_is_read_from_a_moment_on(busy: Store) -> None:
+    since = uuid7(Instant(busy.clock.now() - MINUTE), 0)
+    with listening(busy) as asked:
+        await busy.engine.survey(measured(since))
+    for sql, arguments in asked:
+        require(await explained(busy, sql, arguments))

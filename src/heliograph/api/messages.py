@@ -1,6 +1,7 @@
 """`/messages`: send, schedule, read, call off."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext, StaleAccounts
+from heliograph.api.links import shorten
 from heliograph.api.operations import Operation, Resources
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import (
@@ -25,7 +27,7 @@ from heliograph.api.shapes import (
 )
 from heliograph.bodies import InboundBody, MessageBody, inbound_body, message_body
 from heliograph.domain import routing
-from heliograph.domain.accounts import Profile, Sender
+from heliograph.domain.accounts import Profile, ProfileSettings, Sender
 from heliograph.domain.address import AddressKind
 from heliograph.domain.compose import Draft, Form, compose, draft, without_media
 from heliograph.domain.errors import Code, Refusal
@@ -35,9 +37,14 @@ from heliograph.domain.instant import Instant, duration_text, to_text
 from heliograph.domain.lifecycle import FINAL, Status
 from heliograph.domain.message import Message, MessageType
 from heliograph.domain.outcome import opted_out_detail
-from heliograph.domain.schedule import ScheduleRules, check_send_at
+from heliograph.domain.redaction import NUMBERS, hide_numbers, level, redacted, redacted_inbound
+from heliograph.domain.registry import check_registered
+from heliograph.domain.schedule import check_send_at
+from heliograph.domain.spending import budget_of
 from heliograph.store.accounts import AccountLookup
 from heliograph.store.messages import Acceptance, Accepted, Cancellation
+from heliograph.store.sticky import StickyWish
+from heliograph.store.store import Store
 
 
 async def send(context: ApiContext, request: Request, form: Form) -> Response:
@@ -45,10 +52,7 @@ async def send(context: ApiContext, request: Request, form: Form) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
         wanted = draft(to_command(form, await body.read()))
-        rules = caller.organization.overrides.over(context.rules)
-        messages = await _compose(context, caller, wanted, rules)
-        paces = context.planner.paces(messages[0]) if context.planner.paced else ()
-        return await _accept(context, Acceptance(messages, epoch, rules.max_pending, paces))
+        return await _accept(context, await _compose(context, caller, wanted, epoch))
 
     body = JsonBody(request, SEND_DECODER, context.max_body)
     messages = await context.as_caller(request.headers.get("authorization"), attempt)
@@ -60,11 +64,13 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> MessageBody | InboundBody:
         found = await _find_any(context, caller, request.path_params["id"], epoch)
+        settings = await _settings(context, found)
         if isinstance(found, InboundMessage):
-            return inbound_body(found)
+            return inbound_body(redacted_inbound(found, settings))
+        group = [found]
         if found.group_id == found.id:
-            return message_body(await context.store.messages.group(caller.organization_id, found.group_id))
-        return message_body([found])
+            group = list(await context.store.messages.group(caller.organization_id, found.group_id))
+        return message_body([redacted(each, settings) for each in group])
 
     return _json(Data(await context.as_caller(request.headers.get("authorization"), attempt)))
 
@@ -72,13 +78,22 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
 async def timeline(context: ApiContext, request: Request) -> Response:
     """`GET /messages/{id}/timeline`, an extension: what happened to a message, and how late it left."""
 
-    async def attempt(caller: Caller, epoch: int) -> Message | InboundMessage:
-        return await _find_any(context, caller, request.path_params["id"], epoch)
+    async def attempt(caller: Caller, epoch: int) -> tuple[Message | InboundMessage, bool]:
+        found = await _find_any(context, caller, request.path_params["id"], epoch)
+        settings = await _settings(context, found)
+        return found, level(settings) >= NUMBERS and (isinstance(found, InboundMessage) or found.status in FINAL)
 
-    message = await context.as_caller(request.headers.get("authorization"), attempt)
+    message, hidden = await context.as_caller(request.headers.get("authorization"), attempt)
     rows = await context.store.messages.timeline(message.id)
     events = [
-        EventBody(str(row["id"]), row["change"], row["status"], to_text(row["at"]), row["detail"]) for row in rows
+        EventBody(
+            str(row["id"]),
+            row["change"],
+            row["status"],
+            to_text(row["at"]),
+            hide_numbers(row["detail"]) if hidden and row["detail"] else row["detail"],
+        )
+        for row in rows
     ]
     if isinstance(message, InboundMessage):
         return _json(Data(events))
@@ -93,7 +108,9 @@ async def retrieve_group(context: ApiContext, request: Request) -> Response:
         message = await _find(context, caller, request.path_params["message_id"], epoch)
         if message.group_id is None:
             raise _unknown(message.id)
-        return await context.store.messages.group(caller.organization_id, message.group_id)
+        settings = await _settings(context, message)
+        group = await context.store.messages.group(caller.organization_id, message.group_id)
+        return [redacted(each, settings) for each in group]
 
     messages = await context.as_caller(request.headers.get("authorization"), attempt)
     return _json(Data([message_body([each]) for each in messages]))
@@ -108,7 +125,9 @@ async def cancel(context: ApiContext, request: Request) -> Response:
     async def attempt(caller: Caller, epoch: int) -> Message:
         message_id = _message_id(request.path_params["id"])
         cutoff = caller.organization.overrides.over(context.rules).cancel_cutoff
-        answer = await context.store.cancel(Cancellation(caller.organization_id, message_id, cutoff, epoch))
+        limited = await context.store.accounts.limited(caller.organization_id)
+        wish = Cancellation(caller.organization_id, message_id, cutoff, epoch, limited)
+        answer = await context.store.cancel(wish)
         if answer.stale:
             raise StaleAccounts
         if answer.message is None:
@@ -126,15 +145,24 @@ async def not_served(_context: ApiContext, request: Request) -> Response:
     raise Refusal(Code.NOT_FOUND, f"{request.url.path} is not served here: SMS and MMS are.")
 
 
-async def _compose(context: ApiContext, caller: Caller, wanted: Draft, rules: ScheduleRules) -> Sequence[Message]:
+async def _compose(context: ApiContext, caller: Caller, wanted: Draft, epoch: int) -> Acceptance:
+    """The messages of a draft, and everything that whether they are taken is judged by."""
     now = context.store.clock.now()
+    rules = caller.organization.overrides.over(context.rules)
     if wanted.send_at is not None:
         check_send_at(wanted.send_at, now, rules)
-    sender, profile = await _origin(context.store.accounts, caller.organization_id, wanted)
-    ids = [randomness.new_id(now) for _ in wanted.recipients]
+    sender, profile = await _origin(context.store, caller.organization_id, wanted)
+    ids = sorted(randomness.new_id(now) for _ in wanted.recipients)
     wanted = _as_carried(context, wanted, sender, profile)
-    messages = compose(wanted, sender, profile, context.tables, now, context.validity, sorted(ids))
-    return [context.planner.planned(each) for each in messages]
+    texts, links = shorten(context, wanted, profile, ids, now)
+    messages = [
+        context.planner.planned(each)
+        for each in compose(wanted, sender, profile, context.tables, now, context.validity, ids, texts)
+    ]
+    if context.registration_required:
+        check_registered(sender, wanted.recipients)
+    paces = context.planner.paces(messages[0]) if context.planner.paced else ()
+    return Acceptance(messages, epoch, rules.max_pending, paces, links, budget_of(profile))
 
 
 def _as_carried(context: ApiContext, wanted: Draft, sender: Sender, profile: Profile) -> Draft:
@@ -159,33 +187,61 @@ async def _accept(context: ApiContext, acceptance: Acceptance) -> Sequence[Messa
         raise Refusal(Code.OPTED_OUT, opted_out_detail(acceptance.messages[0].sender, who), "/to")
     if answer is Accepted.QUEUE_FULL:
         raise Refusal(Code.QUEUE_FULL, given.detail, "/from")
+    if answer is Accepted.SPENT:
+        raise Refusal(Code.SPEND_LIMIT_REACHED, given.detail, "/messaging_profile_id")
     if acceptance.messages[0].send_at is None:
         context.released()
     return given.messages
 
 
-async def _origin(accounts: AccountLookup, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:
+async def _origin(store: Store, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:
     """The sender and the profile of a draft (Contract 4.2)."""
+    accounts = store.accounts
     profile_id = wanted.command.profile_id
     profile = await _profile(accounts, organization_id, profile_id) if profile_id else None
     address = wanted.sender
     if address is None:
         if profile is None:
             raise Refusal(Code.MISSING_PARAMETER, "Give 'from' or 'messaging_profile_id'.", "/from")
-        senders = await accounts.pool(profile.id)
-        pool = profile.settings.number_pool_settings
-        return routing.pick(pool, senders, wanted.recipients[0].text, randomness.fraction()), profile
+        return await _from_pool(store, profile, wanted), profile
     if address.kind is AddressKind.ALPHANUMERIC:
         if profile is None:
             detail = f"An alphanumeric sender such as '{address.text}' needs 'messaging_profile_id'."
             raise Refusal(Code.MISSING_PARAMETER, detail, "/messaging_profile_id")
         registered = await accounts.sender(organization_id, address.text, profile.id)
-        return routing.alphanumeric(profile, address.text, registered), profile
-    sender = await accounts.sender(organization_id, address.text)
-    if sender is None or sender.profile_id is None:
+        sender = routing.alphanumeric(profile, address.text, registered)
+        return await _in_place_of(accounts, sender, wanted), profile
+    number = await accounts.sender(organization_id, address.text)
+    if number is None or number.profile_id is None:
         detail = f"{address.text} is not a number of one of your messaging profiles."
         raise Refusal(Code.INVALID_FROM, detail, "/from")
-    return sender, profile or await _profile(accounts, organization_id, sender.profile_id)
+    return number, profile or await _profile(accounts, organization_id, number.profile_id)
+
+
+async def _in_place_of(accounts: AccountLookup, sender: Sender, wanted: Draft) -> Sender:
+    """What an alphanumeric sender falls back to where none may be sent from (Contract 4.2); else the sender itself.
+
+    The number stands in for a sender of this profile, whichever it is on itself.
+    """
+    fallback = sender.us_long_code_fallback
+    if fallback is None or not routing.needs_number(wanted.recipients):
+        return sender
+    number = await accounts.sender(sender.organization_id, fallback)
+    return sender if number is None else replace(number, profile_id=sender.profile_id)
+
+
+async def _from_pool(store: Store, profile: Profile, wanted: Draft) -> Sender:
+    """A number of the profile's pool: the one that writes to this person already, where that is asked for (6.2)."""
+    pool, recipient = routing.pool_of(profile), wanted.recipients[0].text
+    unhealthy = await store.accounts.unhealthy(profile.organization_id) if pool.skip_unhealthy else ()
+    usable = routing.usable(pool, await store.accounts.pool(profile.id), unhealthy)
+    picked = routing.pick(pool, usable, recipient, randomness.fraction())
+    if not pool.sticky_sender:
+        return picked
+    by_address = {each.address: each for each in usable}
+    wish = StickyWish(profile.id, recipient, picked.address, by_address.keys(), wanted.send_at)
+    # Of two asked at once under different settings, one may be told a number that it does not know; it is stale then.
+    return by_address.get(await store.stick(wish), picked)
 
 
 async def _profile(accounts: AccountLookup, organization_id: OrganizationId, profile_id: str) -> Profile:
@@ -195,6 +251,12 @@ async def _profile(accounts: AccountLookup, organization_id: OrganizationId, pro
         detail = f"There is no messaging profile '{profile_id[:48]}'."
         raise Refusal(Code.NO_ASSOCIATED_RESOURCE, detail, "/messaging_profile_id")
     return profile
+
+
+async def _settings(context: ApiContext, message: Message | InboundMessage) -> ProfileSettings | None:
+    """The settings of a message's profile as they are now: they say what of it is hidden."""
+    profile = await context.store.accounts.profile_ever(message.organization_id, message.profile_id)
+    return None if profile is None else profile.settings
 
 
 async def _find(context: ApiContext, caller: Caller, text: str, epoch: int) -> Message:

@@ -25,12 +25,10 @@ from heliograph.domain.consent import OptOut
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import ProfileId, canonical_uuid
 from heliograph.domain.instant import to_text
+from heliograph.domain.redaction import NUMBERS, hide_number, level
 from heliograph.store.consent import OptOutFilter
 
 FILTERS: Mapping[str, frozenset[str]] = {"messaging_profile_id": frozenset({"eq"}), "from": frozenset({"eq"})}
-HIDDEN = 6
-"""How many of the last characters of a number are masked, as in the contract's `+447766****`."""
-MASK = "****"
 
 
 class OptOutBody(Struct, kw_only=True):
@@ -46,16 +44,22 @@ class OptOutBody(Struct, kw_only=True):
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_optouts`: those that hold, newest first."""
 
-    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[OptOut]]:
+    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[OptOutBody]]:
         await context.confirm(epoch)
-        return await context.store.consent.opt_outs(caller.organization_id, page.offset, page.size, wanted)
+        total, found = await context.store.consent.opt_outs(caller.organization_id, page.offset, page.size, wanted)
+        return total, [opt_out_body(each, masked=masked or await _hides(context, each)) for each in found]
 
     page = read_page(request.query_params)
     wanted = _filter(request.query_params)
     masked = _masked(request.query_params)
-    total, found = await context.as_caller(request.headers.get("authorization"), attempt)
-    listed = [opt_out_body(each, masked=masked) for each in found]
+    total, listed = await context.as_caller(request.headers.get("authorization"), attempt)
     return Response(encode(Data(listed, page_meta(page, total))), media_type=JSON)
+
+
+async def _hides(context: ApiContext, opt_out: OptOut) -> bool:
+    """Whether the profile of an opt-out hides numbers, asked for or not."""
+    profile = await context.store.accounts.profile_ever(opt_out.organization_id, opt_out.profile_id)
+    return profile is not None and level(profile.settings) >= NUMBERS
 
 
 def opt_out_body(opt_out: OptOut, *, masked: bool) -> OptOutBody:
@@ -65,13 +69,8 @@ def opt_out_body(opt_out: OptOut, *, masked: bool) -> OptOutBody:
         sender=opt_out.sender,
         keyword=opt_out.keyword,
         messaging_profile_id=opt_out.profile_id,
-        to=mask(opt_out.recipient) if masked else opt_out.recipient,
+        to=hide_number(opt_out.recipient) if masked else opt_out.recipient,
     )
-
-
-def mask(number: str) -> str:
-    """A number without its end, and without telling how long that was; of a short code nothing is left."""
-    return number[:-HIDDEN] + MASK
 
 
 def _filter(query: QueryParams) -> OptOutFilter:

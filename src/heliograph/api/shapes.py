@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Struct, field
 
-from heliograph.bodies import FromBody, NoCost, ToBody, from_body, time_text, to_body
+from heliograph.bodies import Cost, FromBody, ToBody, from_body, time_text, to_body
 from heliograph.domain.compose import Form, SendCommand
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.handset import HandsetMessage
@@ -55,7 +55,7 @@ class CancelledBody(Struct, kw_only=True):
     encoding: str
     parts: int
     tags: Sequence[str]
-    cost: NoCost
+    cost: Cost
     cost_breakdown: None = None
     tcr_campaign_id: str | None
     tcr_campaign_billable: bool
@@ -144,7 +144,7 @@ def cancelled_body(message: Message) -> CancelledBody:
         encoding=facts.encoding,
         parts=message.parts,
         tags=facts.tags,
-        cost=NoCost(),
+        cost=Cost(),
         tcr_campaign_id=facts.campaign_id,
         tcr_campaign_billable=facts.campaign_billable,
         tcr_campaign_registered=facts.campaign_registered,

@@ -16,12 +16,14 @@ from heliograph.api.paging import page_meta, read_between, read_filters, read_pa
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
 from heliograph.bodies import payload_of, webhook
+from heliograph.domain.accounts import ProfileSettings
 from heliograph.domain.compose import check_url
 from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import canonical_uuid
 from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, parse, to_text
+from heliograph.domain.redaction import NUMBERS, level, redacted_event
 from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
 from heliograph.store.lanes import Attempt
 
@@ -113,30 +115,31 @@ SINCE_DECODER = msgspec.json.Decoder(ReplaySinceRequest)
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /webhook_deliveries`, newest first."""
 
-    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[DeliveryReport]]:
+    async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[DeliveryBody]]:
         await context.confirm(epoch)
         wanted = read_filter(request.query_params)
-        return await context.store.deliveries.page(caller.organization_id, wanted, page.offset, page.size)
+        total, reports = await context.store.deliveries.page(caller.organization_id, wanted, page.offset, page.size)
+        return total, [await _shown(context, each) for each in reports]
 
     page = read_page(request.query_params)
-    total, reports = await context.as_caller(request.headers.get("authorization"), attempt)
-    return _json(Data([delivery_body(each) for each in reports], page_meta(page, total)))
+    total, listed = await context.as_caller(request.headers.get("authorization"), attempt)
+    return _json(Data(listed, page_meta(page, total)))
 
 
 async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /webhook_deliveries/{id}`."""
 
-    async def attempt(caller: Caller, epoch: int) -> DeliveryReport:
+    async def attempt(caller: Caller, epoch: int) -> DeliveryBody:
         await context.confirm(epoch)
-        return await _find(context, caller, request.path_params["id"])
+        return await _shown(context, await _find(context, caller, request.path_params["id"]))
 
-    return _json(Data(delivery_body(await context.as_caller(request.headers.get("authorization"), attempt))))
+    return _json(Data(await context.as_caller(request.headers.get("authorization"), attempt)))
 
 
 async def replay(context: ApiContext, request: Request) -> Response:
     """`POST /webhook_deliveries/{id}/replay`: the event again, under its own id."""
 
-    async def attempt(caller: Caller, epoch: int) -> DeliveryReport:
+    async def attempt(caller: Caller, epoch: int) -> DeliveryBody:
         wanted = await body.read() if _has_body(request) else ReplayRequest()
         check_url(wanted.url or None, "/url")
         await context.confirm(epoch)
@@ -144,10 +147,10 @@ async def replay(context: ApiContext, request: Request) -> Response:
         begun = await context.store.deliveries.replay(caller.organization_id, report.delivery, wanted.url or None)
         if begun is None:
             raise Refusal(Code.MISSING_PARAMETER, "The event has no URL to go to now: give 'url'.", "/url")
-        return begun
+        return await _shown(context, begun)
 
     body = JsonBody(request, REPLAY_DECODER, context.max_body)
-    return _json(Data(delivery_body(await context.as_caller(request.headers.get("authorization"), attempt))))
+    return _json(Data(await context.as_caller(request.headers.get("authorization"), attempt)))
 
 
 async def replay_since(context: ApiContext, request: Request) -> Response:
@@ -181,7 +184,14 @@ def read_filter(query: QueryParams) -> DeliveryFilter:
     )
 
 
-def delivery_body(report: DeliveryReport) -> DeliveryBody:
+async def _shown(context: ApiContext, report: DeliveryReport) -> DeliveryBody:
+    """A delivery as its profile lets it be shown; what was sent is another matter, and was whole."""
+    delivery = report.delivery
+    profile = await context.store.accounts.profile_ever(delivery.organization_id, delivery.profile_id)
+    return delivery_body(report, None if profile is None else profile.settings)
+
+
+def delivery_body(report: DeliveryReport, settings: ProfileSettings | None = None) -> DeliveryBody:
     """A delivery as it is answered. One under way has failed so far, once it was tried."""
     delivery = report.delivery
     tried = report.status is DeliveryStatus.PENDING and report.attempts
@@ -192,10 +202,16 @@ def delivery_body(report: DeliveryReport) -> DeliveryBody:
         status=DeliveryStatus.FAILED if tried else report.status,
         started_at=_time(report.started_at),
         finished_at=_time(report.finished_at),
-        webhook=_webhook(report),
+        webhook=_redacted(_webhook(report), settings),
         attempts=[_attempt_body(each) for each in report.attempts],
         reason=report.reason or UNSET,
     )
+
+
+def _redacted(webhook: Raw, settings: ProfileSettings | None) -> Raw:
+    if level(settings) < NUMBERS:
+        return webhook
+    return Raw(encode(redacted_event(msgspec.json.decode(webhook), settings)))
 
 
 def _webhook(report: DeliveryReport) -> Raw:

@@ -22,6 +22,7 @@ from heliograph.domain.lifecycle import born
 from heliograph.domain.message import Facts, Media, Message, MessageType
 from heliograph.domain.numbers import NumberDirectory
 from heliograph.domain.pricing import RateDeck
+from heliograph.domain.routing import NO_ALPHANUMERIC
 from heliograph.domain.schedule import read_send_at
 from heliograph.domain.text import (
     MAX_PARTS,
@@ -40,7 +41,6 @@ MAX_GROUP = 8
 LONG_SMS_PARTS = 5
 """Above this `auto_detect` refuses; the provider has not published its figure (Contract 4.3)."""
 MMS_COUNTRIES = frozenset({"US", "CA"})
-NO_ALPHANUMERIC = frozenset({"US", "CA", "PR"})
 
 
 _TYPES = frozenset({None, *MessageType})
@@ -124,19 +124,29 @@ def without_media(draft: Draft, profile: Profile) -> Draft:
 
 
 def compose(
-    draft: Draft, sender: Sender, profile: Profile, tables: Tables, now: Instant, validity: int, ids: Sequence[str]
+    draft: Draft,
+    sender: Sender,
+    profile: Profile,
+    tables: Tables,
+    now: Instant,
+    validity: int,
+    ids: Sequence[str],
+    texts: Sequence[str] | None = None,
 ) -> list[Message]:
     """The messages of a draft: one for each recipient, in order, with the ids given. Raises a `Refusal`.
 
-    `validity` is how long a message may wait once it is due, in microseconds.
+    `validity` is how long a message may wait once it is due, in microseconds. `texts` are what is to go out in place of
+    the caller's text, for each recipient: its links are replaced. The parts are those of what goes out.
     """
     _check_profile(profile, sender)
-    encoded = _encode(draft, profile)
+    encodings = [_encode(draft, each, profile) for each in texts or [draft.command.text or ""]]
     group = MessageId(ids[0]) if draft.command.form is Form.GROUP_MMS else None
     due = now if draft.send_at is None else draft.send_at
     messages = []
-    for recipient, message_id in zip(draft.recipients, ids, strict=True):
+    for index, (recipient, message_id) in enumerate(zip(draft.recipients, ids, strict=True)):
+        encoded = encodings[index if texts else 0]
         _check_destination(recipient, profile)
+        _check_mobile(recipient, profile, tables.directory)
         _check_pair(draft, sender, recipient)
         price = tables.rates.price(recipient.text, draft.type, encoded.parts)
         message = Message(
@@ -276,6 +286,13 @@ def _check_destination(recipient: Address, profile: Profile) -> None:
     raise Refusal(Code.INVALID_REGION, detail, "/to")
 
 
+def _check_mobile(recipient: Address, profile: Profile, directory: NumberDirectory) -> None:
+    """Under `mobile_only` what is known not to be a mobile is refused; of most +1 numbers nobody knows offline."""
+    if profile.settings.mobile_only and directory.mobile(recipient.text) is False:
+        detail = f"{recipient.text} is not a mobile number, and messaging profile {profile.id} sends to mobiles only."
+        raise Refusal(Code.UNSUPPORTED_TYPE, detail, "/to")
+
+
 def _check_pair(draft: Draft, sender: Sender, recipient: Address) -> None:
     """Whether this kind of sender may send this kind of message there (Contract 4.2, 4.3)."""
     if sender.address == recipient.text:
@@ -295,8 +312,7 @@ def _check_pair(draft: Draft, sender: Sender, recipient: Address) -> None:
             raise Refusal(Code.UNSUPPORTED_TYPE, detail, "/to")
 
 
-def _encode(draft: Draft, profile: Profile) -> Encoded:
-    text = draft.command.text or ""
+def _encode(draft: Draft, text: str, profile: Profile) -> Encoded:
     requested = _requested_encoding(draft.command.encoding)
     if draft.type is MessageType.MMS:
         return Encoded(text, Encoding.GSM7 if is_gsm7(text) else Encoding.UCS2, 1, len(text), False)
@@ -341,8 +357,8 @@ def _facts(
     campaign = sender.campaign
     return Facts(
         encoding=encoded.encoding,
-        num_chars=encoded.num_chars,
-        body=encoded.text if encoded.smart_encoding_applied else None,
+        num_chars=len(command.text or ""),
+        body=encoded.text if encoded.text != (command.text or "") else None,
         smart_encoding_applied=encoded.smart_encoding_applied,
         subject=command.subject,
         media=draft.media,
@@ -354,6 +370,7 @@ def _facts(
         campaign_id=campaign.id if campaign else None,
         campaign_billable=campaign.billable if campaign else False,
         campaign_registered=campaign.registered if campaign else None,
+        campaign_class=campaign.message_class if campaign else None,
         webhook_url=webhooks[0],
         webhook_failover_url=webhooks[1],
         own_webhooks=own,

@@ -15,13 +15,18 @@ from enum import StrEnum
 class Code(StrEnum):
     """The code of an error as it stands in `errors[].code`."""
 
+    INVALID_PHONE_NUMBER = "10002"
     MISSING_PARAMETER = "10004"
     NOT_FOUND = "10005"
     UNEXPECTED = "10007"
     AUTHENTICATION_FAILED = "10009"
+    NOT_AUTHORIZED = "10010"
+    TOO_MANY_REQUESTS = "10011"
     DUPLICATE_RESOURCE = "10012"
     BAD_REQUEST = "10015"
+    NOT_E164 = "10016"
     NO_ASSOCIATED_RESOURCE = "10017"
+    INVALID_EMAIL = "10019"
     RESOURCE_IN_USE = "10021"
     INVALID_JSON = "10023"
     LENGTH_OUT_OF_RANGE = "10025"
@@ -74,21 +79,29 @@ class Code(StrEnum):
     QUEUE_FULL = "40318"
     NO_USABLE_NUMBERS = "40321"
     INVALID_ALPHA = "40325"
+    INVALID_DOMAIN = "40327"
     UNUSUALLY_LONG = "40328"
     NO_DESTINATIONS = "40331"
+    BRAND_IN_USE = "40332"
+    SPEND_LIMIT_REACHED = "40333"
 
     OUTCOME_UNKNOWN = "49001"
 
 
 TITLES: Mapping[Code, str] = {
     Code.INVALID_URL: "Invalid URL",
+    Code.INVALID_PHONE_NUMBER: "Invalid phone number",
     Code.MISSING_PARAMETER: "Missing required parameter",
     Code.NOT_FOUND: "Resource not found",
     Code.UNEXPECTED: "Unexpected error",
     Code.AUTHENTICATION_FAILED: "Authentication failed",
+    Code.NOT_AUTHORIZED: "Authorization failed",
+    Code.TOO_MANY_REQUESTS: "Too many requests",
     Code.DUPLICATE_RESOURCE: "Duplicate resource",
     Code.BAD_REQUEST: "Bad Request",
+    Code.NOT_E164: "Phone number must be in +E.164 format",
     Code.NO_ASSOCIATED_RESOURCE: "Associated resource does not exist",
+    Code.INVALID_EMAIL: "Invalid email address",
     Code.RESOURCE_IN_USE: "Resource in use",
     Code.INVALID_JSON: "Invalid JSON",
     Code.LENGTH_OUT_OF_RANGE: "String length out of range",
@@ -138,8 +151,11 @@ TITLES: Mapping[Code, str] = {
     Code.QUEUE_FULL: "Message queue full",
     Code.NO_USABLE_NUMBERS: "No usable numbers on messaging profile",
     Code.INVALID_ALPHA: "Invalid alphanumeric sender ID",
+    Code.INVALID_DOMAIN: "Invalid Domain",
     Code.UNUSUALLY_LONG: "SMS exceeds recommended size",
     Code.NO_DESTINATIONS: "Missing whitelisted destinations",
+    Code.BRAND_IN_USE: "Brand cannot be deleted",
+    Code.SPEND_LIMIT_REACHED: "Messaging profile spend limit reached",
     # Ours: the provider has no word for it. Promise P3: what a crash leaves unknown is shown as unknown.
     Code.OUTCOME_UNKNOWN: "Outcome unknown",
 }

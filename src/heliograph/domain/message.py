@@ -53,7 +53,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     encoding: Encoding
     num_chars: int
     body: str | None = None
-    """The text as it goes to the carrier, where smart encoding changed it."""
+    """The text as it goes to the carrier, where smart encoding or short links changed it."""
     smart_encoding_applied: bool = False
     subject: str | None = None
     media: tuple[Media, ...] = ()
@@ -65,6 +65,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     campaign_id: str | None = None
     campaign_billable: bool = False
     campaign_registered: str | None = None
+    campaign_class: str | None = None
+    """What its campaign's throughput goes by (`campaign_classes.MessageClass`)."""
     webhook_url: str | None = None
     webhook_failover_url: str | None = None
     own_webhooks: bool = False

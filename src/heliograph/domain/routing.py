@@ -1,26 +1,48 @@
 """Which of a profile's numbers a message without `from` is sent from (Contract 6.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from heliograph.domain.accounts import NumberPool, Profile, Sender
-from heliograph.domain.address import AddressKind, area_code
+from heliograph.domain.address import Address, AddressKind, area_code
 from heliograph.domain.errors import Code, Refusal
 
+NO_ALPHANUMERIC = frozenset({"US", "CA", "PR"})
+"""Countries whose carriers take no alphanumeric sender (Contract 4.2)."""
 
-def pick(pool: NumberPool | None, senders: Sequence[Sender], recipient: str, random: float) -> Sender:
-    """A number of the pool: by area code where `geomatch` finds one, else by the weights of the two kinds.
 
-    `random` in [0, 1) decides, so that the same value picks the same number. Raises a `Refusal` when the pool is off or
-    nothing in it may be used.
-    """
+def pool_of(profile: Profile) -> NumberPool:
+    """How a profile picks its numbers; raises a `Refusal` when its pool is off."""
+    pool = profile.settings.number_pool_settings
     if pool is None:
         raise Refusal(Code.NO_USABLE_NUMBERS, "The messaging profile has no number pool: give 'from'.", "/from")
-    usable = [(sender, weight) for sender in senders if (weight := _weight(pool, sender)) > 0]
-    if pool.geomatch and (near := area_code(recipient)) is not None:
-        usable = [each for each in usable if area_code(each[0].address) == near] or usable
-    if not usable:
+    return pool
+
+
+def usable(pool: NumberPool, senders: Sequence[Sender], unhealthy: Collection[str] = ()) -> Sequence[Sender]:
+    """Those numbers of a profile that its pool may send from: their kind has a weight, and they are not unhealthy where
+    that is asked for. `unhealthy` are numbers that were measured so.
+
+    Raises a `Refusal` when there are none.
+    """
+    weighted = [each for each in senders if _weight(pool, each) > 0]
+    found = [each for each in weighted if each.address not in unhealthy] if pool.skip_unhealthy else weighted
+    if weighted and not found:
+        detail = "Every number of the pool is unhealthy: too few of its messages of the last day arrived."
+        raise Refusal(Code.NO_USABLE_NUMBERS, detail, "/from")
+    if not found:
         raise Refusal(Code.NO_USABLE_NUMBERS, "No number on the messaging profile may be used for the pool.", "/from")
-    return _by_weight(_spread_over_kinds(usable), random)
+    return found
+
+
+def pick(pool: NumberPool, found: Sequence[Sender], recipient: str, random: float) -> Sender:
+    """One of the numbers that `usable` found: by area code where `geomatch` finds one, else by the kinds' weights.
+
+    `random` in [0, 1) decides, so that the same value picks the same number. A sticky sender comes before all this.
+    """
+    weighted = [(sender, _weight(pool, sender)) for sender in found]
+    if pool.geomatch and (near := area_code(recipient)) is not None:
+        weighted = [each for each in weighted if area_code(each[0].address) == near] or weighted
+    return _by_weight(_spread_over_kinds(weighted), random)
 
 
 def _weight(pool: NumberPool, sender: Sender) -> float:
@@ -42,6 +64,11 @@ def _by_weight(weighted: Sequence[tuple[Sender, float]], random: float) -> Sende
         if mark < 0:
             return sender
     return weighted[-1][0]
+
+
+def needs_number(recipients: Sequence[Address]) -> bool:
+    """Whether a recipient is where no alphanumeric sender may be sent from (Contract 4.2)."""
+    return any(each.country in NO_ALPHANUMERIC for each in recipients)
 
 
 def alphanumeric(profile: Profile, address: str, registered: Sender | None) -> Sender:

@@ -14,21 +14,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import null, select, update
 
+from heliograph.domain.accounts import Campaign
+from heliograph.domain.address import parse_destination, parse_sender
+from heliograph.domain.errors import Code
 from heliograph.domain.ids import MessageId
 from heliograph.domain.instant import MILLISECOND, Instant
 from heliograph.domain.lifecycle import Change, Status, result, sources
-from heliograph.domain.message import Message
-from heliograph.domain.outcome import opted_out, unknown_before
+from heliograph.domain.message import DeliveryError, Message
+from heliograph.domain.outcome import delivery_error, opted_out, unknown_before
 from heliograph.domain.pacing import Pace, Slots, carrier_key, room_until
+from heliograph.domain.registry import needs_campaign, not_registered_detail
 from heliograph.store.batch import ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.messages import MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, to_message, word, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.outcomes import Outcome, OutcomeVerbs
 from heliograph.store.pace import hold_slots, put_slots
-from heliograph.store.tables import messages
+from heliograph.store.tables import messages, senders
 
 WITHHELD_ROUNDS = 20
 """How often one claim asks again when everybody it was given a message for has opted out."""
@@ -126,6 +131,13 @@ def _release(sql: Sql) -> Any:
     )
 
 
+def _campaign_of(sql: Sql) -> Any:
+    rows = sql.rows.c
+    mine = (senders.c.organization_id == rows.organization_id) & (senders.c.scope == "")
+    return select(rows.id, senders.c.campaign).join(senders, mine & (senders.c.address == rows.sender))
+
+
+CAMPAIGN_OF = Batch({"id": ID, "organization_id": ID, "sender": TEXT}, _campaign_of)
 CLAIM = Batch({}, lambda sql: _claim(sql, sources(Change.CLAIM)))
 CLAIM_RELEASED = Batch({}, _released)
 HELD = Batch({}, _held)
@@ -141,6 +153,8 @@ class ClaimVerbs:
         self._verbs = verbs
         self._outbox = outbox
         self._outcomes = outcomes
+        self.campaign_required = False
+        """Whether a US long code needs a campaign when its message is about to leave."""
 
     async def claim(self, transaction: Transaction, items: Sequence[Claim]) -> Sequence[Claimed]:
         """What is due, in the order it fell due, at most `limit` messages for each claim."""
@@ -180,19 +194,21 @@ class ClaimVerbs:
         return ()
 
     async def _take(self, transaction: Transaction, item: Claim, limit: int) -> tuple[Sequence[Row], Sequence[Row]]:
-        """What was due, and what of it may be sent: a message whose recipient has opted out since is let go of."""
+        """What was due, and what of it may be sent: what may not be any more is let go of."""
         given = {"token": item.token, "carrier": item.carrier, "limit": limit, "lease": item.lease}
         rows = await transaction.batch(CLAIM if item.paces is None else CLAIM_RELEASED, (), **given)
         if not rows:
             return rows, rows
-        unwanted = await self._unwanted(transaction, rows)
-        withheld = [_withheld(row, item.token) for row in rows if str(row["id"]) in unwanted]
+        reasons = await self._reasons(transaction, rows)
+        withheld = [_withheld(row, item.token, reasons[str(row["id"])]) for row in rows if str(row["id"]) in reasons]
         # One call for both entries of what is withheld: only ids that are made together are sure to be in order.
         changes = [Logged(row, Change.CLAIM, row["now"], item.carrier) for row in rows]
         await self._outbox.log(transaction, changes + await self._outcomes.put_down(transaction, withheld))
         scheduled = (each for each in map(to_message, rows) if each.send_at is not None and each.attempts == 1)
-        await self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
-        return rows, [row for row in rows if str(row["id"]) not in unwanted]
+        self._verbs.count_pending(transaction, Counter(each.organization_id for each in scheduled), -1)
+        free = {each.message_id for each in withheld if each.change is Change.REFUSE}
+        self._verbs.give_back(transaction, [row for row in rows if str(row["id"]) in free])
+        return rows, [row for row in rows if str(row["id"]) not in reasons]
 
     async def release(self, carrier: str, limit: int, paces_of: PacesOf) -> int:
         """Give scheduled messages whose time has come their slots, and queue each until then; how many.
@@ -212,6 +228,32 @@ class ClaimVerbs:
             rows = await transaction.batch(RELEASE, given)
             await self._outbox.log(transaction, [Logged(row, Change.RELEASE, row["now"], None) for row in rows])
         return len(rows)
+
+    async def _reasons(self, transaction: Transaction, rows: Sequence[Row]) -> Mapping[str, DeliveryError]:
+        """Why some messages are not given to the carrier, by id."""
+        unwanted = await self._unwanted(transaction, rows)
+        unregistered = await self._unregistered(transaction, rows) if self.campaign_required else frozenset()
+        reasons = {}
+        for row in rows:
+            which = str(row["id"])
+            if which in unwanted:
+                reasons[which] = opted_out(row["sender"], row["recipient"])
+            elif which in unregistered:
+                reasons[which] = delivery_error(Code.NOT_REGISTERED, not_registered_detail(row["sender"]))
+        return reasons
+
+    async def _unregistered(self, transaction: Transaction, rows: Sequence[Row]) -> frozenset[str]:
+        """Those whose number has lost its campaign since they were taken, and needs one.
+
+        A number that is nobody's any more is none of them: what was taken from it is still sent.
+        """
+        asked = [
+            (str(row["id"]), str(row["organization_id"]), row["sender"])
+            for row in rows
+            if needs_campaign(parse_sender(row["sender"]), parse_destination(row["recipient"]))
+        ]
+        found = await transaction.batch(CAMPAIGN_OF, asked) if asked else ()
+        return frozenset(str(row["id"]) for row in found if not _registered(row["campaign"]))
 
     async def _unwanted(self, transaction: Transaction, rows: Sequence[Row]) -> set[str]:
         """Those whose recipient has opted out since they were taken; the confirmation of an opt-out is none of them.
@@ -254,9 +296,14 @@ def _claimed(rows: Sequence[Row]) -> Claimed:
     return Claimed(found, rows[0]["now"] if rows else Instant(0), in_doubt=in_doubt)
 
 
-def _withheld(row: Row, token: str) -> Outcome:
-    """A message whose recipient has opted out is not given to a carrier; an earlier try of it may have been taken."""
-    change, error = Change.REFUSE, opted_out(row["sender"], row["recipient"])
+def _registered(campaign: str | None) -> bool:
+    """Whether a number's campaign, as it is kept with it, is a registered one."""
+    return campaign is not None and msgspec.json.decode(campaign, type=Campaign).registered is not None
+
+
+def _withheld(row: Row, token: str, error: DeliveryError) -> Outcome:
+    """A message that may not be sent is not given to a carrier; an earlier try of it may have been taken."""
+    change = Change.REFUSE
     if row["in_doubt"] or row["progress"]:
         change, error = Change.LOSE, unknown_before(error)
     return Outcome(MessageId(str(row["id"])), token, change, row["now"], error=error)

@@ -279,7 +279,8 @@ class InboundVerbs:
         await self._outbox.log(transaction, logged)
         scheduled = (row for row in rows if row["send_at"] is not None)
         counts = Counter(OrganizationId(str(row["organization_id"])) for row in scheduled)
-        await self._verbs.count_pending(transaction, counts, -1)
+        self._verbs.count_pending(transaction, counts, -1)
+        self._verbs.give_back(transaction, rows)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -19,13 +19,17 @@ from heliograph.domain.events import EventType
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.lifecycle import RANK, Change, Status, result, sources
+from heliograph.domain.links import ShortLink
 from heliograph.domain.message import DeliveryError, Facts, Media, Message, MessageType, Progress
 from heliograph.domain.pacing import Pace, QueueFull, Slots
+from heliograph.domain.spending import Budget, DaySums, limit_detail, spend_day
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.links import put_links
 from heliograph.store.opt_outs import holding
 from heliograph.store.outbox import Announcement, Logged, Outbox, receivers
 from heliograph.store.pace import hold_slots, put_slots
+from heliograph.store.spending import DailySpending, days_of
 from heliograph.store.tables import account_epoch, message_events, messages, opt_outs, pending_counts
 
 SHARDS = 16
@@ -45,6 +49,10 @@ class Acceptance(msgspec.Struct, frozen=True):
     max_pending: int
     paces: Sequence[Pace] = ()
     """The rates that those which are for now are subject to."""
+    links: Sequence[ShortLink] = ()
+    """The links that were replaced in them."""
+    budget: Budget | None = None
+    """The daily limit of their profile, where one is set."""
 
 
 class Accepted(Enum):
@@ -52,13 +60,15 @@ class Accepted(Enum):
 
     TAKEN = "taken"
     STALE = "stale"
-    """An account changed since: look it up again."""
+    """An account changed since, or a short link is taken: compose it again."""
     FULL = "full"
     """The organisation has as many scheduled messages as it may."""
     OPTED_OUT = "opted out"
     """A recipient does not want to be written to."""
     QUEUE_FULL = "queue full"
     """As many parts wait for their sender or account as may."""
+    SPENT = "spent"
+    """Their profile would spend more on their day than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class AcceptAnswer:
     outcome: Accepted
     messages: Sequence[Message] = ()
     detail: str = ""
-    """Why a queue is full."""
+    """Why a queue is full, or how much is spent."""
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -79,6 +89,8 @@ class Cancellation(msgspec.Struct, frozen=True):
     cutoff: int
     """How much more than this must be left before `send_at`, in microseconds."""
     epoch: int
+    limited: Collection[str] = ()
+    """The profiles of the organisation that have a daily limit: what they called off is given back to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +220,7 @@ class MessageVerbs:
     def __init__(self, engine: Engine, outbox: Outbox, *, account_wide: bool = False) -> None:
         self._engine = engine
         self._outbox = outbox
+        self._spending = DailySpending(outbox)
         self.account_wide = account_wide
         self.released: Callable[[], None] = lambda: None
         """Called after a commit that put down a message of our own that is due at once."""
@@ -217,19 +230,58 @@ class MessageVerbs:
         """Take messages; they are on disk when the transaction is."""
         organizations = list({item.messages[0].organization_id for item in items})
         rows = await transaction.batch(PENDING, [(each,) for each in organizations])
-        pending = {str(row["organization_id"]): int(row["pending"]) for row in rows}
+        # What this transaction has counted itself is in no row yet.
+        counted = transaction.tallied(self._put_pending)
+        pending = {name: int(row["pending"]) + counted[name] for row in rows for name in [str(row["organization_id"])]}
         epoch = rows[0]["epoch"]
         unwanted = await self._unwanted(transaction, items) if any(row["opt_outs"] for row in rows) else ()
         answers = [_admit(item, epoch, pending, unwanted) for item in items]
         if any(answer is not Accepted.TAKEN for answer in answers):
             answers = await _admit_known(transaction, items, answers)
-        given = [AcceptAnswer(answer, item.messages) for item, answer in zip(items, answers, strict=True)]
-        if any(item.paces for item in items):
-            given = await _paced(transaction, items, given)
+        given: Sequence[AcceptAnswer] = [
+            AcceptAnswer(answer, item.messages) for item, answer in zip(items, answers, strict=True)
+        ]
+        if any(item.paces or item.budget for item in items):
+            given = await self._granted(transaction, items, given)
+        if any(item.links for item in items):
+            given = await _linked(transaction, items, given)
         taken = [message for answer in given if answer.outcome is Accepted.TAKEN for message in answer.messages]
         if taken:
             await self.insert(transaction, taken)
         return given
+
+    async def _granted(
+        self, transaction: Transaction, items: Sequence[Acceptance], answers: Sequence[AcceptAnswer]
+    ) -> Sequence[AcceptAnswer]:
+        """Judge what is admitted by the limits of profiles and the rates of senders, one after the other.
+
+        Sums and slots are held for all of them at once: in one order everywhere, no two transactions wait in a circle.
+        """
+        wanted = [
+            item
+            for item, answer in zip(items, answers, strict=True)
+            if answer.outcome is Accepted.TAKEN and (item.budget or _is_paced(item))
+        ]
+        if not wanted:
+            return answers
+        limited = [item.messages for item in wanted if item.budget]
+        held = await self._spending.hold(transaction, days_of(limited)) if limited else None
+        sums = held.sums if held else None
+        paces = [pace for item in wanted if _is_paced(item) for pace in item.paces]
+        slots = await hold_slots(transaction, paces) if paces else None
+        granted = dict(await _taken_before(transaction, wanted))
+        for item in wanted:
+            if (name := item.messages[0].id) not in granted:
+                granted[name] = _grant(item, sums, slots)
+        if slots:
+            await put_slots(transaction, slots.next_at)
+        if held:
+            owners = {each[0].profile_id: each[0].organization_id for each in limited}
+            await self._spending.put(transaction, held, owners)
+        return [
+            granted.get(item.messages[0].id, answer) if answer.outcome is Accepted.TAKEN else answer
+            for item, answer in zip(items, answers, strict=True)
+        ]
 
     async def unwanted(self, messages: Sequence[Message]) -> Sequence[str]:
         """Those recipients of some messages that an opt-out stands against now."""
@@ -252,20 +304,27 @@ class MessageVerbs:
         if won:
             changes = [Logged(row, Change.CANCEL, row["now"], None) for row in won.values()]
             await self._outbox.log(transaction, changes)
-            await self.count_pending(
-                transaction, Counter(OrganizationId(str(row["organization_id"])) for row in won.values()), -1
-            )
+            counts = Counter(OrganizationId(str(row["organization_id"])) for row in won.values())
+            self.count_pending(transaction, counts, -1)
+            limited = {profile_id for item in items for profile_id in item.limited}
+            if limited:
+                self.give_back(transaction, [row for row in won.values() if str(row["profile_id"]) in limited])
         asked = {(item.message_id, item.organization_id) for item in items}
         lost = asked - {(message_id, str(row["organization_id"])) for message_id, row in won.items()}
         rows = await transaction.batch(READ, sorted(lost)) if lost else ()
         others = {(str(row["wanted"]), str(row["asked_by"])): row for row in rows}
         return [_cancel_answer(item, won, others) for item in items]
 
-    async def count_pending(self, transaction: Transaction, counts: Mapping[OrganizationId, int], sign: int) -> None:
-        """Count scheduled messages of organisations up or down."""
-        rows = [(organization, sign * count) for organization, count in sorted(counts.items())]
-        if rows:
-            await transaction.batch(COUNT_PENDING, rows, shard=self._shard)
+    def count_pending(self, transaction: Transaction, counts: Mapping[OrganizationId, int], sign: int) -> None:
+        """Count scheduled messages of organisations up or down; put down right before the commit."""
+        transaction.tally(self._put_pending, {name: sign * count for name, count in counts.items()})
+
+    async def _put_pending(self, transaction: Transaction, changes: Mapping[str, int]) -> None:
+        await transaction.batch(COUNT_PENDING, list(changes.items()), shard=self._shard)
+
+    def give_back(self, transaction: Transaction, rows: Sequence[Row]) -> None:
+        """Take messages that are not charged after all off what their profiles have spent; `MESSAGE_COLUMNS`."""
+        self._spending.give_back(transaction, map(to_message, rows))
 
     async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[Message | None, int]:
         """A message of an organisation, and the epoch of the accounts at that moment."""
@@ -295,7 +354,7 @@ class MessageVerbs:
         rows = await transaction.batch(INSERT, [_to_row(message) for message in taken])
         new = {str(row["id"]) for row in rows}
         scheduled = [each for each in taken if each.status is Status.SCHEDULED and each.id in new]
-        await self.count_pending(transaction, Counter(each.organization_id for each in scheduled), 1)
+        self.count_pending(transaction, Counter(each.organization_id for each in scheduled), 1)
         if self._outbox.wants(EventType.SCHEDULED):
             await self._outbox.announce(transaction, [self._scheduled(each) for each in scheduled])
 
@@ -324,31 +383,21 @@ def _admit(item: Acceptance, epoch: int, pending: dict[str, int], unwanted: Coll
     return Accepted.TAKEN
 
 
-async def _paced(
+async def _linked(
     transaction: Transaction, items: Sequence[Acceptance], answers: Sequence[AcceptAnswer]
 ) -> list[AcceptAnswer]:
-    """Give messages that are for now their slots: they fall due then, and their validity begins then."""
-    asked = [
-        bool(item.paces) and answer.outcome is Accepted.TAKEN and item.messages[0].status is Status.QUEUED
-        for item, answer in zip(items, answers, strict=True)
-    ]
-    if not any(asked):
-        return list(answers)
-    wanted = [item for item, paced in zip(items, asked, strict=True) if paced]
-    slots = await hold_slots(transaction, [pace for item in wanted for pace in item.paces])
-    taken = await _taken_before(transaction, wanted)
-    given = [
-        taken.get(item.messages[0].id) or _slotted(item, slots) if paced else answer
-        for item, answer, paced in zip(items, answers, asked, strict=True)
-    ]
-    await put_slots(transaction, slots.next_at)
-    return given
+    """Put down the short links of what is taken; what has one that is another message's is composed again."""
+    pairs = list(zip(items, answers, strict=True))
+    links = [link for item, answer in pairs if answer.outcome is Accepted.TAKEN for link in item.links]
+    unlucky = await put_links(transaction, links) if links else ()
+    lost = [any(link.message_id in unlucky for link in item.links) for item in items]
+    return [AcceptAnswer(Accepted.STALE) if again else answer for (_, answer), again in zip(pairs, lost, strict=True)]
 
 
 async def _taken_before(transaction: Transaction, items: Sequence[Acceptance]) -> Mapping[str, AcceptAnswer]:
     """The answers, by first message, for what was taken by a commit whose answer was lost: its slots are given out.
 
-    Looked for while the slots are held: such a commit may have been under way until then.
+    Looked for while slots and sums are held: such a commit may have been under way until then.
     """
     rows = await transaction.batch(AS_TAKEN, [(each.id,) for item in items for each in item.messages])
     known = {str(row["id"]): to_message(row) for row in rows}
@@ -359,7 +408,24 @@ async def _taken_before(transaction: Transaction, items: Sequence[Acceptance]) -
     }
 
 
+def _is_paced(item: Acceptance) -> bool:
+    return bool(item.paces) and item.messages[0].status is Status.QUEUED
+
+
+def _grant(item: Acceptance, sums: DaySums | None, slots: Slots | None) -> AcceptAnswer:
+    """Judge one request by the limit of its profile, then by the queues; only what passes both takes from them."""
+    if item.budget and sums and not sums.allows(item.budget, item.messages):
+        return AcceptAnswer(Accepted.SPENT, (), limit_detail(item.budget, sums.total(spend_day(item.messages[0]))))
+    answer = AcceptAnswer(Accepted.TAKEN, item.messages)
+    if slots and _is_paced(item):
+        answer = _slotted(item, slots)
+    if item.budget and sums and answer.outcome is Accepted.TAKEN:
+        sums.spend(item.messages)
+    return answer
+
+
 def _slotted(item: Acceptance, slots: Slots) -> AcceptAnswer:
+    """A message that is for now falls due at its slot, and its validity begins then."""
     parts = sum(each.parts for each in item.messages)
     try:
         due = slots.take(item.paces, parts)

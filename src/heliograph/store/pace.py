@@ -7,8 +7,9 @@ from sqlalchemy import literal_column, select, true, update
 
 from heliograph.domain.instant import Instant
 from heliograph.domain.pacing import Pace, Slots
+from heliograph.domain.request_rate import Block, RequestRate, take
 from heliograph.store.batch import MICROS, TEXT, Batch, Sql
-from heliograph.store.engine import Transaction
+from heliograph.store.engine import Engine, Transaction
 from heliograph.store.tables import pace
 
 
@@ -38,3 +39,17 @@ async def hold_slots(transaction: Transaction, paces: Iterable[Pace]) -> Slots:
 async def put_slots(transaction: Transaction, next_at: Mapping[str, Instant]) -> None:
     """Write down what was given out."""
     await transaction.batch(PUT, sorted(next_at.items()))
+
+
+async def take_requests(engine: Engine, key_id: str, rate: RequestRate) -> Block:
+    """A block of the requests that an API key may make, counted by the database's clock for all processes.
+
+    In a transaction of its own: what holds slots of senders must not wait for those of keys.
+    """
+    async with engine.transaction() as transaction:
+        key = f"requests:{key_id}"
+        slots = await hold_slots(transaction, [Pace(key, rate.interval, 0)])
+        block = take(rate, slots.next_at[key], slots.now)
+        if block.granted:
+            await put_slots(transaction, {key: block.next_at})
+    return block

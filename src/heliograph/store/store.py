@@ -19,16 +19,23 @@ from heliograph.store.doubts import DoubtVerbs, Settlement
 from heliograph.store.engine import Engine
 from heliograph.store.inbound import InboundVerbs, Received, Reception, RefusedInbound
 from heliograph.store.inquiries import Inquiries
+from heliograph.store.jobs import JobBook
 from heliograph.store.lanes import Delivery, DeliveryLanes, EndpointState, LaneClaim, Progress
 from heliograph.store.lapses import Expiry, LapseVerbs, Recovery
+from heliograph.store.links import Click, LinkBook
 from heliograph.store.messages import Acceptance, AcceptAnswer, CancelAnswer, Cancellation, MessageVerbs
+from heliograph.store.number_health import NumberHealthBook
+from heliograph.store.numbers import SenderBook
 from heliograph.store.outbox import Outbox
 from heliograph.store.outcomes import Outcome, OutcomeVerbs
 from heliograph.store.pending_parts import PartBook
 from heliograph.store.receipts import ReceiptVerbs
+from heliograph.store.registry import Registry
 from heliograph.store.reports import Reports
 from heliograph.store.rerouting import NodeState, Reroute, ReroutingVerbs
 from heliograph.store.sandbox import SandboxBook
+from heliograph.store.sticky import StickyVerbs, StickyWish, forget_ended
+from heliograph.store.traffic import Traffic
 from heliograph.store.webhook_keys import WebhookKeys
 from heliograph.store.writer import GroupCommit
 
@@ -37,14 +44,21 @@ class Store:
     """One database, shared by everything in a process."""
 
     def __init__(
-        self, engine: Engine, *, optional_events: Collection[EventType] = (), account_wide_opt_outs: bool = False
+        self,
+        engine: Engine,
+        *,
+        optional_events: Collection[EventType] = (),
+        account_wide_opt_outs: bool = False,
+        campaign_required: bool = False,
     ) -> None:
         self.engine = engine
         self.outbox = Outbox(engine, optional_events)
         self.accounts = AccountLookup(engine)
         self.changes = AccountChanges(engine)
         self.listing = AccountListing(engine)
+        self.senders = SenderBook(engine)
         self.consent = ConsentBook(engine)
+        self.registry = Registry(engine)
         self.webhook_keys = WebhookKeys(engine)
         self.messages = MessageVerbs(engine, self.outbox, account_wide=account_wide_opt_outs)
         self.lanes = DeliveryLanes(engine, self.outbox)
@@ -56,9 +70,15 @@ class Store:
         self._doubts = DoubtVerbs(self.outbox, self._outcomes)
         self._receipts.ownerless = self._doubts.settle_by_receipt
         self._claims = ClaimVerbs(engine, self.messages, self.outbox, self._outcomes)
+        self._claims.campaign_required = campaign_required
         self._lapses = LapseVerbs(self.messages, self.outbox)
+        self._sticky = StickyVerbs()
+        self.number_health = NumberHealthBook(engine)
         self.rerouting = ReroutingVerbs(engine)
         self.inquiries = Inquiries(engine)
+        self.links = LinkBook(engine, self.outbox)
+        self.jobs = JobBook(engine)
+        self.traffic = Traffic(engine)
         self.writer = GroupCommit(engine)
         self.sandbox = SandboxBook(engine, self.writer)
         self.parts = PartBook(engine, self.writer)
@@ -82,6 +102,15 @@ class Store:
         """Take the messages of one request; on `TAKEN` they are kept whatever happens (promise P2)."""
         return await self.writer.run(self.messages.accept, acceptance)
 
+    async def stick(self, wish: StickyWish) -> str:
+        """The number of a pool that a person is written to from: whoever asks first decides, for everybody."""
+        return await self.writer.run(self._sticky.choose, wish)
+
+    async def forget_sticky(self, before: Instant, limit: int) -> int:
+        """Take away sticky senders that ended before a moment; how many."""
+        async with self.engine.transaction() as transaction:
+            return await forget_ended(transaction, before, limit)
+
     async def cancel(self, cancellation: Cancellation) -> CancelAnswer:
         """Call a message off; when the answer shows it cancelled, it is never sent (promise P1)."""
         return await self.writer.run(self.messages.cancel, cancellation)
@@ -98,7 +127,7 @@ class Store:
 
     async def next_moment(self, after: Instant) -> Instant | None:
         """The next moment after `after` at which anything at all falls due."""
-        moments = [await self.sandbox.next_due(after), await self.lanes.next_due(after)]
+        moments = [await each.next_due(after) for each in (self.sandbox, self.lanes, self.jobs)]
         return min((each for each in moments if each is not None), default=None)
 
     async def record(self, outcome: Outcome) -> bool:
@@ -156,6 +185,10 @@ class Store:
     async def record_delivery(self, progress: Progress) -> bool:
         """Record an attempt and what follows from it; False when the claim had been lost to another sender."""
         return await self.writer.run(self.lanes.record, progress)
+
+    async def click(self, click: Click) -> None:
+        """Keep that somebody followed a short link, with its event."""
+        await self.writer.run(self.links.click, click)
 
     async def set_endpoint(self, state: EndpointState) -> None:
         """Keep what an endpoint asked for: a rest, or an end."""
