@@ -6,11 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
+from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.lifecycle import Status
-from heliograph.server import CannotServe, load_tables, running
+from heliograph.server import CannotServe, _started, load_tables, running
 from heliograph.settings import Settings, load
-from heliograph.store.engine import open_engine
+from heliograph.store.engine import StoreUnavailable, open_engine
 from heliograph.store.schema import UnusableSchema, migrate
 from heliograph.store.tables import schema_version
 from heliograph.testing.server_process import ServerFailed, ServerProcess, ready_file
@@ -94,3 +96,62 @@ async def test_without_a_carrier_nothing_is_called_sent(tmp_path: Path) -> None:
     async with running(settings(f"sqlite:///{tmp_path}/h.db")) as server:
         message = await accepted(server.store, send_in=None)
         assert await status_of(server.store, message) is Status.QUEUED
+
+
+class Part:
+    """A service that says when it is stopped, and may fail at that."""
+
+    def __init__(self, name: str, said: list[str], fault: Exception | None = None) -> None:
+        self.name = name
+        self._said = said
+        self._fault = fault
+
+    async def start(self) -> None:
+        """It runs."""
+
+    async def stop(self) -> None:
+        """It ran."""
+        self._said.append(self.name)
+        if self._fault is not None:
+            raise self._fault
+
+
+async def test_whatever_becomes_of_a_stop_the_others_are_stopped_and_the_first_error_is_raised() -> None:
+    said: list[str] = []
+    faults = [None, StoreUnavailable("away"), OSError("later"), None]
+    parts = [Part(str(number), said, fault) for number, fault in enumerate(reversed(faults))]
+    with capture_logs() as logs, pytest.raises(StoreUnavailable, match="away"):
+        async with _started(parts):
+            pass
+    assert said == ["3", "2", "1", "0"]
+    assert [each["service"] for each in logs if each.get("action") == "stop_failed"] == ["2", "1"]
+
+
+async def test_what_went_wrong_before_is_not_hidden_by_a_stop() -> None:
+    said: list[str] = []
+    with pytest.raises(CannotServe, match="no port"):
+        async with _started([Part("first", said), Part("last", said, OSError("later"))]):
+            raise CannotServe("no port")
+    assert said == ["last", "first"]
+
+
+async def test_start_and_stop_are_in_the_log_with_the_carriers(tmp_path: Path) -> None:
+    (tmp_path / "h.toml").write_text(
+        f'[carriers.one]\nkind = "upstream"\nbase_url = "http://127.0.0.1:9/v2"\napi_key = "hunter2"\n'
+        f'[database]\nurl = "sqlite:///{tmp_path}/h.db"\n[http]\nport = 0\n[sandbox]\nenabled = true\n'
+    )
+    with capture_logs() as logs:
+        async with running(load(tmp_path / "h.toml", {})) as server:
+            pass
+    told = [each for each in logs if each.get("action") in {"started", "stopping", "stopped"}]
+    assert [(each["action"], each["carriers"]) for each in told] == [
+        (action, "sandbox, one (upstream)") for action in ("started", "stopping", "stopped")
+    ]
+    assert told[0]["base_url"] == server.base_url
+
+
+async def test_the_sandbox_is_told_of_as_steady(tmp_path: Path) -> None:
+    async with running(settings(f"sqlite:///{tmp_path}/h.db", sandbox__enabled=True)) as server:
+        while not (told := await told_lately(server.store)):
+            pass  # each look is a reading, which the others run beside
+        assert [(each.state.name, each.state.steady) for each in told] == [("sandbox", True)]

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides
-from heliograph.domain.ids import OrganizationId, ProfileId
+from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import Instant, parse, to_text
 from heliograph.server import SANDBOX_ORGANIZATION, new_key, new_sender
 from heliograph.store.engine import open_engine
@@ -24,6 +24,7 @@ from heliograph.store.store import Store
 from heliograph.testing.server_process import ServerProcess
 from tests.builders import new_id
 from tests.databases import fresh_database
+from tests.description import check
 
 Made = TypeVar("Made")
 
@@ -69,7 +70,12 @@ class Answer:
 
 
 class Caller:
-    """Somebody with an API key and one connection, which is kept open for as long as the server does."""
+    """Somebody with an API key and one connection, which is kept open for as long as the server does.
+
+    Each answer is held against the provider's description.
+    """
+
+    described = True
 
     def __init__(self, base_url: str, key: str | None) -> None:
         self.key = key
@@ -99,7 +105,10 @@ class Caller:
         sent = {name: value for name, value in wanted.items() if value is not None}
         self._connection.request(method, path, content, sent)
         response = self._connection.getresponse()
-        return Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        answer = Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        if self.described:
+            check(method, path, answer.status, answer.body)
+        return answer
 
     def send(self, path: str = "/v2/messages", /, **fields: object) -> Answer:
         """Send the example of the provider's pages with these fields in place of its own; None leaves one out."""
@@ -209,6 +218,22 @@ class Accounts:
             return sender.address
 
         return self._beside(made)
+
+    def slugs(self, message_id: str) -> list[str]:
+        """The slugs of the short links of a message."""
+
+        async def found(store: Store) -> list[str]:
+            return [each.slug for each in await store.links.of_message(MessageId(message_id))]
+
+        return self._beside(found)
+
+    def clicks(self, slug: str) -> list[tuple[str, str | None]]:
+        """When a short link was followed, and with what, oldest first."""
+
+        async def found(store: Store) -> list[tuple[str, str | None]]:
+            return [(to_text(each["at"]), each["user_agent"]) for each in await store.links.clicks(slug)]
+
+        return self._beside(found)
 
     def _beside(self, work: Callable[[Store], Awaitable[Made]]) -> Made:
         """Do something with a store of our own, in a thread, because the caller's may have a running event loop."""

@@ -21,20 +21,26 @@ from starlette.types import ASGIApp
 from heliograph import randomness
 from heliograph.api.app import create_app
 from heliograph.api.auth import key_text, secret_hash
-from heliograph.api.context import ApiContext
+from heliograph.api.context import ApiContext, Billing
 from heliograph.api.context import Sandbox as SandboxRoutes
+from heliograph.api.links import link_bases
+from heliograph.api.request_limits import RequestLimits
+from heliograph.carrier_settings import SANDBOX
 from heliograph.dispatch.time_travel import TimeTravel
 from heliograph.domain.accounts import NumberPool, Organization, Profile, ProfileSettings, Sender
-from heliograph.domain.address import parse_sender
 from heliograph.domain.compose import Tables, check_url
 from heliograph.domain.delivery import Tries
 from heliograph.domain.errors import Refusal
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.numbers import NumberDirectory, parse_overrides
-from heliograph.domain.pricing import parse_rates
+from heliograph.domain.pricing import parse_amount, parse_rates
+from heliograph.domain.request_rate import RequestRate
 from heliograph.domain.schedule import ScheduleRules
+from heliograph.domain.senders import own_sender
 from heliograph.domain.signing_keys import keys_at
+from heliograph.jobs.handlers import HANDLERS
+from heliograph.jobs.runner import JobRunner
 from heliograph.log import get_logger
 from heliograph.outgoing import OutgoingHttp
 from heliograph.service import Service
@@ -42,6 +48,7 @@ from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
 from heliograph.store.engine import Engine, SqliteEngine, open_engine
 from heliograph.store.health import require_answer
+from heliograph.store.pace import take_requests
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
@@ -102,6 +109,7 @@ def open_store(settings: Settings) -> Store:
         engine,
         optional_events=[event for event, wanted in optional.items() if wanted],
         account_wide_opt_outs=settings.opt_outs.scope == "account",
+        campaign_required=settings.registration.required,
     )
 
 
@@ -146,8 +154,23 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def _serving(settings: Settings, store: Store, tables: Tables, listening: socket.socket) -> AsyncIterator[str]:
     sending, context = _sending(settings, store, tables)
+    own = _base_url(settings.http.host, listening) if settings.sandbox.enabled else None
+    context = replace(context, link_bases=link_bases(settings.links.domains, settings.links.public_scheme, own))
+    carriers = ", ".join(_carriers(settings)) or "none"
     async with _started([*sending, _Http(create_app(context), listening)]):
-        yield _base_url(settings.http.host, listening)
+        base_url = _base_url(settings.http.host, listening)
+        logger.info("the server has started", action="started", base_url=base_url, carriers=carriers)
+        try:
+            yield base_url
+        finally:
+            logger.info("the server is stopping", action="stopping", carriers=carriers)
+    logger.info("the server has stopped", action="stopped", carriers=carriers)
+
+
+def _carriers(settings: Settings) -> Sequence[str]:
+    """As an operator knows them: by name and kind."""
+    sandbox = [SANDBOX] if settings.sandbox.enabled else []
+    return [*sandbox, *(f"{name} ({each.kind})" for name, each in settings.carriers.items())]
 
 
 def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence[Service], ApiContext]:
@@ -165,6 +188,8 @@ def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence
     if not wiring.carriers:
         logger.warning("no carrier is configured: messages are taken, and none is sent", action="no_carrier")
     store.messages.released = wiring.wake
+    jobs = JobRunner(store, HANDLERS)
+    store.jobs.added = jobs.wake
     context = ApiContext(
         store=store,
         tables=tables,
@@ -173,20 +198,38 @@ def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence
         retention=settings.retention.messages,
         max_body=settings.http.max_body_bytes,
         released=wiring.wake,
-        sandbox=_sandbox_routes(store, wiring, webhooks),
+        sandbox=_sandbox_routes(store, wiring, webhooks, jobs),
         planner=wiring.planner,
         receivers=wiring.receivers,
+        registration_required=settings.registration.required,
+        billing=_billing(settings),
+        public_url=settings.http.public_url,
+        own_numbers=settings.numbers.self_service,
+        limits=_request_limits(settings, store),
     )
-    return [http, webhooks, *wiring.services], context
+    return [http, webhooks, *wiring.services, jobs], context
 
 
-def _sandbox_routes(store: Store, wiring: Wiring, webhooks: WebhookSender) -> SandboxRoutes | None:
+def _billing(settings: Settings) -> Billing:
+    return Billing(parse_amount(settings.billing.opening_balance), parse_amount(settings.billing.credit_limit))
+
+
+def _request_limits(settings: Settings, store: Store) -> RequestLimits | None:
+    limit = settings.http.requests_per_second
+    if not limit:
+        return None
+    rate = RequestRate(limit)
+    return RequestLimits(rate, lambda key_id: take_requests(store.engine, key_id, rate))
+
+
+def _sandbox_routes(store: Store, wiring: Wiring, webhooks: WebhookSender, jobs: JobRunner) -> SandboxRoutes | None:
     """The test clock settles only what is simulated: a real carrier goes by its own time."""
     carrier = wiring.sandbox
     if carrier is None:
         return None
     mine = [each.settle for each in wiring.dispatchers if each.carrier is carrier]
-    travel = TimeTravel(store, [wiring.upkeep.tidy, *mine, carrier.deliver_receipts, webhooks.settle])
+    simulated = [*mine, carrier.deliver_receipts, webhooks.settle, jobs.settle]
+    travel = TimeTravel(store, [wiring.upkeep.tidy, *simulated, wiring.number_health.check])
     return SandboxRoutes(travel.advance, carrier.send_from_handset)
 
 
@@ -245,9 +288,27 @@ async def _started(services: Sequence[Service]) -> AsyncIterator[None]:
             await service.start()
             begun.append(service)
         yield
-    finally:
-        for service in reversed(begun):
+    except BaseException:
+        await _stop(begun)
+        raise
+    if failed := await _stop(begun):
+        raise failed
+
+
+async def _stop(begun: Sequence[Service]) -> Exception | None:
+    """Stop everything in the reverse order of starting, whatever becomes of each; the first error."""
+    errors = []
+    for service in reversed(begun):
+        try:
             await service.stop()
+        except Exception as error:
+            logger.exception("a service did not stop as it should", action="stop_failed", service=_named(service))
+            errors.append(error)
+    return errors[0] if errors else None
+
+
+def _named(service: Service) -> str:
+    return str(getattr(service, "name", type(service).__name__))
 
 
 async def _prepare(engine: Engine, url: str) -> None:
@@ -340,17 +401,7 @@ async def _make_sandbox_account(store: Store) -> Organization:
 
 def new_sender(store: Store, profile: Profile, address: str) -> Sender:
     """A sender of a profile with our own description of it. Raises `BadAddress`."""
-    parsed = parse_sender(address)
-    return Sender(
-        id=randomness.new_id(store.clock.now()),
-        organization_id=profile.organization_id,
-        profile_id=profile.id,
-        address=parsed.text,
-        kind=parsed.kind,
-        country=parsed.country,
-        carrier="Heliograph",
-        line_type="VoIP",
-    )
+    return own_sender(randomness.new_id(store.clock.now()), profile.organization_id, profile.id, address)
 
 
 def schedule_rules(settings: Settings) -> ScheduleRules:

@@ -41,6 +41,7 @@ from heliograph.setting_kinds import (
     Network,
     choice,
     database_url,
+    domains,
     duration,
     flag,
     http_url,
@@ -65,10 +66,12 @@ from heliograph.setting_sections import (
 )
 
 RepeatPolicy = Literal["never_twice", "rather_twice"]
+LinkScheme = Literal["https", "http"]
 OptOutScope = Literal["profile", "account"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "text"]
 PacingChoice = Literal["auto", "on", "off"]
+AMOUNT = text("an amount such as 100.00", r"[0-9]{1,9}(\.[0-9]{1,5})?")
 
 _CONFIG = "HELIOGRAPH_CONFIG"
 _OF_CARRIERS = variable("carriers.")
@@ -102,6 +105,9 @@ class Http(Section):
     host: str = setting("127.0.0.1", text("a host name or an address", r"\S+"), "Address to listen on.")
     port: int = setting(8400, whole(0, 65_535), "Port to listen on; 0 takes any free one.")
     max_body_bytes: int = setting(256 * KIB, size(KIB, 64 * MIB), "Largest request body taken.")
+    requests_per_second: int = setting(
+        0, whole(0, 1_000_000), "Requests an API key may make a second, over all processes; 0 is without bound."
+    )
     public_url: str | None = setting(
         None, optional(http_url()), "How others reach this service; carriers are given it for their webhooks."
     )
@@ -163,7 +169,9 @@ class Pacing(Section):
     short_code: int = setting(MILLISECOND, rate(), "Of a short code.")
     alphanumeric: int = setting(10 * SECOND, rate(), "Of an alphanumeric sender.")
     # Contract 8.2: class T, of a campaign that nobody has vetted.
-    campaign: int = setting(800 * MILLISECOND, rate(), "Of a long code that belongs to a campaign.")
+    campaign: int = setting(
+        800 * MILLISECOND, rate(), "Of a long code of a campaign without a class; 0 lifts those of the classes too."
+    )
     account: int = setting(20 * MILLISECOND, rate(), "Of the SMS of an organisation.")
     account_mms: int = setting(66_667, rate(), "Of the MMS of an organisation.")
     queue: int = setting(4 * HOUR, duration(SECOND), "How long a queue may get; its limit in parts is rate times this.")
@@ -241,11 +249,48 @@ class OptOuts(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Links(Section):
+    """Short links in messages."""
+
+    domains: tuple[str, ...] = setting(
+        (), domains(), "Domains that lead here and that profiles may have their links shortened to."
+    )
+    public_scheme: LinkScheme = setting(
+        "https", choice(get_args(LinkScheme)), "How these domains are reached: TLS ends before this service."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Numbers(Section):
     """What is known of telephone numbers, and what messages cost."""
 
+    self_service: bool = setting(
+        True, flag(), "Whether API keys may add and remove numbers, and not only the command line."
+    )
     facts_file: str = setting("", text(), "CSV file that corrects carrier and line type of numbers; empty: none.")
     rates_file: str = setting("", text(), "CSV file of rates; empty: the example that comes with the service.")
+    health_interval: int = setting(
+        5 * MINUTE, duration(10 * SECOND, DAY), "How often it is measured how well the messages of each number arrive."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Billing(Section):
+    """What `GET /v2/balance` reckons with. Nothing is refused for want of it."""
+
+    opening_balance: str = setting("0", AMOUNT, "What every organisation begins with, in the currency of the rates.")
+    credit_limit: str = setting("0", AMOUNT, "How far an organisation's balance may go below nothing.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Registration(Section):
+    """What is asked of long codes of the US. A laptop has no campaigns, so nothing is unless it is set."""
+
+    required: bool = setting(
+        False,
+        flag(),
+        "Refuse a message from a US long code to a US number without an active 10DLC campaign, also when it is due.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -277,7 +322,10 @@ class Settings:
     webhooks: Webhooks = field(default_factory=Webhooks)
     outgoing: Outgoing = field(default_factory=Outgoing)
     opt_outs: OptOuts = field(default_factory=OptOuts)
+    links: Links = field(default_factory=Links)
     numbers: Numbers = field(default_factory=Numbers)
+    registration: Registration = field(default_factory=Registration)
+    billing: Billing = field(default_factory=Billing)
     log: Log = field(default_factory=Log)
     retention: Retention = field(default_factory=Retention)
     carriers: Mapping[str, CarrierSettings] = field(default_factory=lambda: MappingProxyType({}))

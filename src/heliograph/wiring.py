@@ -22,6 +22,7 @@ from heliograph.carriers.upstream_options import UpstreamOptions
 from heliograph.carriers.webhooks import Receiver
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
 from heliograph.dispatch.inquiry import Inquiry
+from heliograph.dispatch.number_health import NumberHealthCheck
 from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.dispatch.rerouting import Rerouting
 from heliograph.dispatch.upkeep import Upkeep
@@ -47,6 +48,7 @@ class Wiring:
     inbox: Inbox
     dispatchers: Sequence[Dispatcher]
     upkeep: Upkeep
+    number_health: NumberHealthCheck
     rerouting: Rerouting | None
     inquiries: Sequence[Inquiry]
     carriers: Sequence[Carrier]
@@ -60,7 +62,7 @@ class Wiring:
         """Everything with a loop, in the order of starting: who receives before who sends."""
         receiving = [Receiving(each, self.inbox) for each in self.carriers]
         rerouting = [self.rerouting] if self.rerouting else []
-        return [self.http, *receiving, *rerouting, *self.dispatchers, *self.inquiries, self.upkeep]
+        return [self.http, *receiving, *rerouting, *self.dispatchers, *self.inquiries, self.upkeep, self.number_health]
 
     def wake(self) -> None:
         """Something is due at once."""
@@ -93,7 +95,7 @@ def wire(settings: Settings, store: Store, tables: Tables) -> Wiring:
     rerouting = Rerouting(store, carriers, planner, node) if carriers else None
     usable = rerouting.usable if rerouting else None
     sending = [each for each in carriers if _sends(settings, each.name)]
-    inbox = Receptionist(store, tables, _reception_options(settings), planner)
+    inbox = Receptionist(store, tables, _reception_options(settings, carriers), planner)
     return Wiring(
         planner=planner,
         inbox=inbox,
@@ -106,6 +108,7 @@ def wire(settings: Settings, store: Store, tables: Tables) -> Wiring:
             RepeatPolicy(settings.dispatch.repeat_policy),
             {name: each.settle_after for name, each in settings.carriers.items()},
         ),
+        number_health=NumberHealthCheck(store, settings.numbers.health_interval),
         rerouting=rerouting,
         inquiries=[
             Inquiry(store, each, inbox, settings.unconfirmed_after(each.name))
@@ -170,6 +173,8 @@ def dispatch_options(settings: Settings, carrier: str) -> DispatchOptions:
         repeat_policy=RepeatPolicy(dispatch.repeat_policy),
         settle_after=own.settle_after if own else 0,
         interval=own.throughput if own else 0,
+        # An upstream's answer is not awaited past the moment until which it may be given a message.
+        answer_time=own.response_timeout if isinstance(own, SmppSettings) else 0,
     )
 
 
@@ -297,9 +302,17 @@ def _may_be_asked(settings: Settings, carrier: str) -> bool:
     return isinstance(own, SmppSettings) and own.query
 
 
-def _reception_options(settings: Settings) -> ReceptionOptions:
+def _reception_options(settings: Settings, carriers: Sequence[Carrier]) -> ReceptionOptions:
     opt_outs, dispatch = settings.opt_outs, settings.dispatch
-    return ReceptionOptions(dispatch.validity, dispatch.unconfirmed_after, opt_outs.cancel_pending, opt_outs.replies)
+    return ReceptionOptions(
+        validity=dispatch.validity,
+        unconfirmed_after=dispatch.unconfirmed_after,
+        cancel_pending=opt_outs.cancel_pending,
+        replies=opt_outs.replies,
+        awaited={
+            each.name: settings.unconfirmed_after(each.name) if each.abilities.receipts else None for each in carriers
+        },
+    )
 
 
 def _sandbox_options(settings: Settings) -> SandboxOptions:

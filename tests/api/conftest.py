@@ -7,19 +7,22 @@ import pytest
 from tests.wire import Accounts, Caller, on_postgres, on_sqlite
 
 MAX_BODY = 16 * 1024
+LINK_DOMAIN = "go.example.com"
 
 
 @pytest.fixture(scope="session")
 def sqlite_accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
     """The accounts of a server on SQLite."""
-    with on_sqlite(tmp_path_factory.mktemp("wire"), HTTP__MAX_BODY_BYTES=str(MAX_BODY)) as server:
+    with on_sqlite(
+        tmp_path_factory.mktemp("wire"), HTTP__MAX_BODY_BYTES=str(MAX_BODY), LINKS__DOMAINS=LINK_DOMAIN
+    ) as server:
         yield Accounts(server)
 
 
 @pytest.fixture(scope="session")
 def postgresql_accounts(postgres_server: str) -> Iterator[Accounts]:
     """The accounts of a server on PostgreSQL."""
-    with on_postgres(postgres_server, HTTP__MAX_BODY_BYTES=str(MAX_BODY)) as server:
+    with on_postgres(postgres_server, HTTP__MAX_BODY_BYTES=str(MAX_BODY), LINKS__DOMAINS=LINK_DOMAIN) as server:
         yield Accounts(server)
 
 

@@ -7,7 +7,7 @@ import pytest
 from heliograph.api.problems import STATUSES, problem
 from heliograph.domain.errors import TITLES, Code, Refusal
 
-OF_A_MESSAGE = {each for each in Code if each.startswith("400")} | {Code.OUTCOME_UNKNOWN}
+OF_A_MESSAGE = {each for each in Code if each.startswith("400")} - {Code.NOT_REGISTERED} | {Code.OUTCOME_UNKNOWN}
 """These stand in a message's own `errors[]` and never answer a request."""
 
 

@@ -98,8 +98,9 @@ def request_errors() -> str:
 
 
 def delivery_errors() -> str:
-    """The codes that stand only in a message's own `errors[]`."""
-    return table(("Code", "Title"), ((code(each), TITLES[each]) for each in Code if each not in STATUSES))
+    """The codes that stand in a message's own `errors[]`; one of them answers a request as well."""
+    of_messages = [each for each in Code if each not in STATUSES or each is Code.NOT_REGISTERED]
+    return table(("Code", "Title"), ((code(each), TITLES[each]) for each in of_messages))
 
 
 def magic_numbers() -> str:

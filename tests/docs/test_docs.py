@@ -137,7 +137,9 @@ def test_a_broken_link_is_seen(bad: str) -> None:
 def test_the_endpoints_are_all_listed_and_no_others() -> None:
     listed = ROW.findall((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
     every = {**RESOURCES, **sandbox.RESOURCES}.items()
-    served = {(method, path) for path, methods in every for method in methods if methods[method].endpoint is not not_served}
+    served = {
+        (method, path) for path, methods in every for method in methods if methods[method].endpoint is not not_served
+    }
     assert sorted(listed) == sorted({*served, ("GET", "/healthz")})
 
 

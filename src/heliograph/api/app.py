@@ -6,17 +6,48 @@ request -> route -> method -> endpoint -> response
 """
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from heliograph.api import autoresponses, carrier_webhooks, messages, opt_outs, profiles, sandbox, webhook_deliveries
+from heliograph.api import (
+    alphanumeric_senders,
+    autoresponses,
+    balance,
+    batch_reports,
+    brands,
+    bulk_updates,
+    campaigns,
+    carrier_webhooks,
+    detail_records,
+    mdrs,
+    messages,
+    metrics,
+    number_lookup,
+    opt_outs,
+    phone_number_campaigns,
+    phone_numbers,
+    profiles,
+    registry_words,
+    report_files,
+    sandbox,
+    short_codes,
+    url_domains,
+    usage_reports,
+    webhook_deliveries,
+)
+from heliograph.api.auth import authenticate
 from heliograph.api.body import TooLarge
 from heliograph.api.context import ApiContext
+from heliograph.api.links import ShortLinks
+from heliograph.api.openapi import describe
 from heliograph.api.operations import Methods, Resources
-from heliograph.api.problems import DO_NOT_RETRY, problem
+from heliograph.api.problems import DO_NOT_RETRY, JSON, problem
+from heliograph.api.shapes import encode
 from heliograph.domain.errors import Code, Refusal
 from heliograph.log import get_logger
 from heliograph.store.engine import StoreUnavailable
@@ -27,7 +58,29 @@ PREFIX = "/v2"
 
 RESOURCES: Resources = {
     path: methods
-    for module in (messages, webhook_deliveries, profiles, autoresponses, opt_outs)
+    for module in (
+        messages,
+        webhook_deliveries,
+        profiles,
+        autoresponses,
+        phone_numbers,
+        short_codes,
+        alphanumeric_senders,
+        bulk_updates,
+        number_lookup,
+        opt_outs,
+        url_domains,
+        brands,
+        campaigns,
+        phone_number_campaigns,
+        registry_words,
+        detail_records,
+        metrics,
+        mdrs,
+        usage_reports,
+        batch_reports,
+        balance,
+    )
     for path, methods in module.RESOURCES.items()
 }
 """What is served under `/v2` and, as the same, without it. Of two paths that match, the earlier is taken."""
@@ -41,9 +94,14 @@ def create_app(context: ApiContext) -> ASGIApp:
     resources = {path: _Resource(context, methods) for path, methods in served.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes.append(Route("/healthz", _healthy))
+    routes.append(Route("/openapi.json", _description))
+    routes.append(report_files.create_route(context))
     if context.receivers:
         routes.append(carrier_webhooks.create_route(context.receivers))
-    return _ByPath(resources, Router(routes, redirect_slashes=False, default=_unknown_route))
+    others: ASGIApp = Router(routes, redirect_slashes=False, default=_unknown_route)
+    if context.link_bases:
+        others = ShortLinks(context, others, {path.split("/")[1] for path in resources})
+    return _ByPath(resources, others)
 
 
 class _ByPath:
@@ -66,8 +124,22 @@ class _Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await self._answer(request)
+        response = await (self._answer(request) if self._context.limits is None else self._counted(request))
         await response(scope, receive, send)
+
+    async def _counted(self, request: Request) -> Response:
+        """The answer within the limit of the caller's key; who is not recognised is told so by the endpoint."""
+        limits = self._context.limits
+        assert limits is not None  # noqa: S101 - asked for only with them
+        try:
+            caller = await authenticate(self._context.store.accounts, request.headers.get("authorization"))
+            standing = await limits.count(caller.key_id)
+        except (Refusal, StoreUnavailable):
+            # With the database away nothing can be counted, and the endpoint says what it can.
+            return await self._answer(request)
+        response = await self._answer(request) if standing.wait is None else problem(standing.refusal())
+        response.headers.update(standing.headers)
+        return response
 
     def _no_such_method(self, method: str) -> Response:
         allowed = ", ".join(self._methods)
@@ -109,3 +181,14 @@ async def _unknown_route(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _description(_request: Request) -> Response:
+    return Response(_described(), media_type=JSON)
+
+
+@cache
+def _described() -> bytes:
+    """Made at the first request for it, once: nobody else pays for it."""
+    version = metadata.version("heliograph")
+    return encode(describe(RESOURCES, PREFIX, sandbox.RESOURCES, version))

@@ -1,10 +1,11 @@
 """What every endpoint works with."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from heliograph.api.auth import Caller, authenticate
+from heliograph.api.request_limits import RequestLimits
 from heliograph.carriers.webhooks import Receiver
 from heliograph.domain.compose import Tables
 from heliograph.domain.errors import Code, Refusal
@@ -36,6 +37,14 @@ class Sandbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Billing:
+    """What every organisation begins with, and how far it may go below nothing; in 1/100000 of the currency."""
+
+    opening_balance: int = 0
+    credit_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApiContext:
     """The store, the settings as plain values, and the tables that messages are made with."""
 
@@ -52,6 +61,23 @@ class ApiContext:
     """Who is to be given a message, and at which rates."""
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     """The carriers that report over HTTP."""
+    link_bases: Mapping[str, str] = field(default_factory=dict)
+    """The domains of short links, each with the URL that it is reached by."""
+
+    registration_required: bool = False
+    """Whether a US long code needs a 10DLC campaign to send to the US."""
+    billing: Billing = Billing()
+    public_url: str | None = None
+    """How others reach this service; None for the address that a request came to."""
+    own_numbers: bool = True
+    """Whether a caller may add and remove numbers."""
+    limits: RequestLimits | None = None
+    """How often a key may ask; None is without bound."""
+
+    @property
+    def link_domains(self) -> Sequence[str]:
+        """The domains that a profile may have its links shortened to (Contract 6.3)."""
+        return list(self.link_bases)
 
     async def as_caller(self, authorization: str | None, attempt: Callable[[Caller, int], Awaitable[Answer]]) -> Answer:
         """Recognise the caller and make the attempt, again when the accounts changed under it.

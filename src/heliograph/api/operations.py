@@ -42,6 +42,8 @@ class Operation:
     """Whether the answer has no envelope: it is the `answer` itself."""
     status: int = 200
     """The status of its good answer."""
+    refusals: Sequence[int] = ()
+    """Statuses of refusals beside those that follow from its parameters and its body."""
     media_type: str = "application/json"
 
 
@@ -77,4 +79,13 @@ def bound_parameters(name: str) -> Sequence[Parameter]:
     ]
 
 
-_WORDS = {"eq": "this", "contains": "one that contains this", "gte": "this or later", "lte": "this or earlier"}
+_WORDS = {
+    "eq": "this",
+    "contains": "one that contains this",
+    "starts_with": "one that begins with this",
+    "ends_with": "one that ends with this",
+    "gt": "later or more than this",
+    "gte": "this or later",
+    "lt": "earlier or less than this",
+    "lte": "this or earlier",
+}

@@ -44,10 +44,10 @@ def page_meta(page: Page, total: int) -> PageMeta:
     return PageMeta(page.number, page.size, -(-total // page.size), total)
 
 
-def read_page(query: QueryParams) -> Page:
+def read_page(query: QueryParams, default: int = DEFAULT_SIZE, largest: int = LARGEST_SIZE) -> Page:
     """`page[number]` and `page[size]`; raises a `Refusal`."""
-    number = _whole(query, "page[number]", 1, LARGEST_NUMBER)
-    return Page(number, _whole(query, "page[size]", DEFAULT_SIZE, LARGEST_SIZE))
+    number = read_whole(query, "page[number]", 1, LARGEST_NUMBER)
+    return Page(number, read_whole(query, "page[size]", default, largest))
 
 
 def read_filters(query: QueryParams, known: Mapping[str, frozenset[str]]) -> dict[tuple[str, str], str]:
@@ -97,7 +97,8 @@ def _time(parameter: str, value: str) -> Instant:
     raise Refusal(Code.BAD_REQUEST, detail, parameter=parameter)
 
 
-def _whole(query: QueryParams, parameter: str, default: int, largest: int) -> int:
+def read_whole(query: QueryParams, parameter: str, default: int, largest: int) -> int:
+    """A whole number from 1 to `largest`, `default` where it is not given; raises a `Refusal`."""
     text = query.get(parameter)
     if text is None:
         return default

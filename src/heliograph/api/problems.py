@@ -12,13 +12,18 @@ JSON = "application/json"
 
 STATUSES: Mapping[Code, int] = {
     Code.INVALID_URL: 400,
+    Code.INVALID_PHONE_NUMBER: 422,
     Code.MISSING_PARAMETER: 400,
     Code.NOT_FOUND: 404,
     Code.UNEXPECTED: 500,
     Code.AUTHENTICATION_FAILED: 401,
+    Code.NOT_AUTHORIZED: 403,
+    Code.TOO_MANY_REQUESTS: 429,
     Code.DUPLICATE_RESOURCE: 409,
     Code.BAD_REQUEST: 400,
+    Code.NOT_E164: 400,
     Code.NO_ASSOCIATED_RESOURCE: 422,
+    Code.INVALID_EMAIL: 400,
     Code.RESOURCE_IN_USE: 409,
     Code.INVALID_JSON: 400,
     Code.LENGTH_OUT_OF_RANGE: 400,
@@ -32,6 +37,7 @@ STATUSES: Mapping[Code, int] = {
     Code.RESOURCE_LOCKED: 403,
     Code.SERVICE_UNAVAILABLE: 503,
     Code.KEY_REVOKED: 401,
+    Code.NOT_REGISTERED: 400,
     Code.OPTED_OUT: 409,
     Code.UNSUPPORTED_TYPE: 400,
     Code.TOO_LARGE: 400,
@@ -48,13 +54,18 @@ STATUSES: Mapping[Code, int] = {
     Code.QUEUE_FULL: 429,
     Code.NO_USABLE_NUMBERS: 400,
     Code.INVALID_ALPHA: 400,
+    Code.INVALID_DOMAIN: 400,
     Code.UNUSUALLY_LONG: 400,
     Code.NO_DESTINATIONS: 400,
+    Code.BRAND_IN_USE: 400,
+    Code.SPEND_LIMIT_REACHED: 429,
 }
 """The status of each code that answers a request; the other codes stand in a message's own `errors[]`."""
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
 """The SDKs repeat a failed POST by themselves and send no idempotency key (Contract 8.5)."""
+LASTING = frozenset({Code.OPTED_OUT, Code.QUEUE_FULL, Code.SPEND_LIMIT_REACHED})
+"""What the SDKs would repeat by its status, a 409 or a 429, within seconds, and what outlasts them."""
 
 
 def problem(refusal: Refusal, *, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -66,7 +77,6 @@ def problem(refusal: Refusal, *, status: int | None = None, headers: Mapping[str
         error["source"] = {"parameter": refusal.parameter}
     error["meta"] = {"url": HELP_URL + refusal.code, **refusal.meta}
     body = msgspec.json.format(msgspec.json.encode({"errors": [error]}), indent=2)
-    if refusal.code is Code.OPTED_OUT:
-        # The SDKs repeat a 409 by themselves, and this one stays.
+    if refusal.code in LASTING:
         headers = DO_NOT_RETRY
     return Response(body, status or STATUSES[refusal.code], headers, media_type=JSON)
