@@ -79,6 +79,7 @@ class Caller:
 
     def __init__(self, base_url: str, key: str | None) -> None:
         self.key = key
+        self.base_url = base_url
         self._connection = HTTPConnection(urlsplit(base_url).netloc, timeout=30)
 
     def __enter__(self) -> Self:

@@ -52,7 +52,7 @@ class AlphanumericBody(Struct, kw_only=True):
     alphanumeric_sender_id: str
     messaging_profile_id: str
     organization_id: str
-    us_long_code_fallback: str | UnsetType
+    us_long_code_fallback: str | UnsetType = UNSET
 
 
 DECODER = msgspec.json.Decoder(AlphanumericRequest)

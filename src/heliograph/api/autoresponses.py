@@ -43,7 +43,7 @@ class AutoresponseBody(Struct, kw_only=True):
     id: str
     keywords: Sequence[str]
     op: str
-    resp_text: str | UnsetType
+    resp_text: str | UnsetType = UNSET
     updated_at: str
 
 

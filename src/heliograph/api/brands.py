@@ -357,7 +357,7 @@ RESOURCES: Resources = {
     "/10dlc/brand/{brandId}": {
         "GET": Operation(retrieve, "Read a brand", answer=BrandBody, flat=True),
         "PUT": Operation(change, "Change a brand", BrandChange, BrandBody, flat=True),
-        "DELETE": Operation(remove, "Delete a brand", status=204, flat=True),
+        "DELETE": Operation(remove, "Delete a brand", status=204, flat=True, refusals=(400,)),
     },
 }
 """`/10dlc/brand`."""

@@ -79,17 +79,17 @@ class DetailRecordBody(Struct, kw_only=True):
     rate: str
     cost: str
     currency: str
-    country_code: str | UnsetType
-    source_country_code: str | UnsetType
+    country_code: str | UnsetType = UNSET
+    source_country_code: str | UnsetType = UNSET
     on_net: bool
     fteu: bool
     tags: str
-    delivery_status: str | UnsetType
+    delivery_status: str | UnsetType = UNSET
     delivery_status_webhook_url: str
     delivery_status_failover_url: str
     created_at: str
-    sent_at: str | UnsetType
-    completed_at: str | UnsetType
+    sent_at: str | UnsetType = UNSET
+    completed_at: str | UnsetType = UNSET
     updated_at: str
 
 

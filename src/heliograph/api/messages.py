@@ -332,8 +332,8 @@ RESOURCES: Resources = {
     "/messages/number_pool": {"POST": _sending(Form.NUMBER_POOL, "Send from the number pool of a profile")},
     "/messages/group_mms": {"POST": _sending(Form.GROUP_MMS, "Send an MMS to a group")},
     "/messages/alphanumeric_sender_id": {"POST": _sending(Form.ALPHANUMERIC, "Send from an alphanumeric sender")},
-    "/messages/whatsapp": {"POST": Operation(not_served, "Not served")},
-    "/messages/rcs": {"POST": Operation(not_served, "Not served")},
+    "/messages/whatsapp": {"POST": Operation(not_served, "Not served", refusals=(404,))},
+    "/messages/rcs": {"POST": Operation(not_served, "Not served", refusals=(404,))},
     "/messages/group/{message_id}": {
         "GET": Operation(retrieve_group, "Read the messages of a group MMS", answer=list[MessageBody])
     },

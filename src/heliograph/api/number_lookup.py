@@ -60,9 +60,9 @@ class NumberLookupBody(Struct, kw_only=True):
     country_code: str
     national_format: str
     fraud: str | None = None
-    carrier: CarrierBody | UnsetType
-    caller_name: CallerNameBody | UnsetType
-    portability: PortabilityBody | UnsetType
+    carrier: CarrierBody | UnsetType = UNSET
+    caller_name: CallerNameBody | UnsetType = UNSET
+    portability: PortabilityBody | UnsetType = UNSET
 
 
 async def retrieve(context: ApiContext, request: Request) -> Response:

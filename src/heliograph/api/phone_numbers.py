@@ -106,7 +106,7 @@ class NumberBody(Struct, kw_only=True):
     phone_number: str
     messaging_profile_id: str | None
     organization_id: str
-    country_code: str | UnsetType
+    country_code: str | UnsetType = UNSET
     type: str
     messaging_product: str = PRODUCT
     eligible_messaging_products: Sequence[str] = (PRODUCT,)

@@ -81,7 +81,7 @@ class ProfileBody(Struct, kw_only=True):
     number_pool_settings: NumberPool | None
     url_shortener_settings: UrlShortener | None
     alpha_sender: str | None
-    daily_spend_limit: str | UnsetType
+    daily_spend_limit: str | UnsetType = UNSET
     daily_spend_limit_enabled: bool
     mms_fall_back_to_sms: bool
     mms_transcoding: bool

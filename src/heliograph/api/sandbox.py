@@ -44,6 +44,13 @@ class WriteRequest(Struct, kw_only=True):
     media_urls: list[str] | None = None
 
 
+class HandsetBody(Struct):
+    """A number that something arrived at, and how many."""
+
+    handset: str
+    messages: int
+
+
 DECODER = msgspec.json.Decoder(AdvanceRequest)
 WRITE_DECODER = msgspec.json.Decoder(WriteRequest)
 
@@ -65,7 +72,7 @@ async def advance(context: ApiContext, request: Request) -> Response:
 async def handsets(context: ApiContext, _request: Request) -> Response:
     """`GET /sandbox/handsets`: every number that something arrived at."""
     rows = await context.store.sandbox.handsets()
-    return _json(Data([{"handset": row["handset"], "messages": row["messages"]} for row in rows]))
+    return _json(Data([HandsetBody(row["handset"], row["messages"]) for row in rows]))
 
 
 async def handset(context: ApiContext, request: Request) -> Response:
@@ -161,7 +168,7 @@ def _json(body: object) -> Response:
 RESOURCES: Resources = {
     "/sandbox/clock": {"GET": Operation(clock, "Read the test clock")},
     "/sandbox/clock/advance": {"POST": Operation(advance, "Move the test clock", AdvanceRequest)},
-    "/sandbox/handsets": {"GET": Operation(handsets, "List handsets")},
+    "/sandbox/handsets": {"GET": Operation(handsets, "List handsets", answer=list[HandsetBody])},
     "/sandbox/handsets/{number}": {
         "GET": Operation(handset, "Read what arrived at a handset", answer=list[ArrivalBody])
     },

@@ -47,7 +47,7 @@ class ShortCodeBody(Struct, kw_only=True):
     record_type: str = "short_code"
     id: str
     short_code: str
-    country_code: str | UnsetType
+    country_code: str | UnsetType = UNSET
     messaging_profile_id: str | None
     tags: Sequence[str]
     created_at: str

@@ -67,7 +67,7 @@ class AttemptBody(Struct):
     detail: str | UnsetType = UNSET
 
 
-class DeliveryBody(Struct):
+class DeliveryBody(Struct, kw_only=True):
     """A delivery. Its moments are there once they have come, as the schema has no null for them.
 
     `reason` is an extension: why it ended without being tried.
@@ -77,8 +77,8 @@ class DeliveryBody(Struct):
     user_id: str
     record_type: str
     status: str
-    started_at: str | UnsetType
-    finished_at: str | UnsetType
+    started_at: str | UnsetType = UNSET
+    finished_at: str | UnsetType = UNSET
     webhook: Raw
     attempts: Sequence[AttemptBody]
     reason: str | UnsetType = UNSET
