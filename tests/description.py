@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 BESIDE = Path(__file__).resolve().parents[2]
@@ -108,6 +109,16 @@ def check(method: str, url: str, status: int, body: bytes) -> None:
     found = [each for each, value in breaches(validator, json.loads(body)).items() if not is_meant(what, each, value)]
     if found:
         raise UndescribedAnswer(f"{what}: {', '.join(sorted(found))} in {body[:2000].decode(errors='replace')}")
+
+
+def hold(response: httpx.Response) -> None:
+    """The same for an answer that httpx got: a hook of its clients."""
+    check(response.request.method, str(response.request.url), response.status_code, response.read())
+
+
+async def hold_async(response: httpx.Response) -> None:
+    """The same for its asynchronous clients."""
+    check(response.request.method, str(response.request.url), response.status_code, await response.aread())
 
 
 def is_meant(what: str, breach: str, value: object) -> bool:

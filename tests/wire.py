@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
+from select import select
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -104,12 +105,19 @@ class Caller:
         wanted = {"Authorization": authorization, "Content-Type": kind} | dict(headers or {})
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {name: value for name, value in wanted.items() if value is not None}
+        if self._is_left():
+            self._connection.close()  # and with the request begun anew
         self._connection.request(method, path, content, sent)
         response = self._connection.getresponse()
         answer = Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
         if self.described:
             check(method, path, answer.status, answer.body)
         return answer
+
+    def _is_left(self) -> bool:
+        """Whether the server has closed a connection that was idle for long: there is something to read, the end."""
+        open_socket = self._connection.sock
+        return open_socket is not None and bool(select([open_socket], [], [], 0)[0])
 
     def send(self, path: str = "/v2/messages", /, **fields: object) -> Answer:
         """Send the example of the provider's pages with these fields in place of its own; None leaves one out."""

@@ -11,7 +11,7 @@ import pytest
 from heliograph.testing.server_process import ServerProcess
 from tests.api.conftest import LINK_DOMAIN
 from tests.api.test_openapi_contract import description
-from tests.description import resolved
+from tests.description import hold, resolved
 from tests.webhook_receiver import Receiver
 from tests.wire import NO_SUCH_ID, Accounts, Caller
 
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 def client(server: ServerProcess) -> Iterator[httpx.Client]:
     """Speaks to it with its key."""
     headers = {"authorization": f"Bearer {server.ready['api_key']}"}
-    with httpx.Client(base_url=server.ready["base_url"], headers=headers) as opened:
+    with httpx.Client(base_url=server.ready["base_url"], headers=headers, event_hooks={"response": [hold]}) as opened:
         yield opened
 
 

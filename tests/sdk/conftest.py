@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from telnyx import AsyncTelnyx, Telnyx
+from telnyx import AsyncTelnyx, DefaultAsyncHttpxClient, DefaultHttpxClient, Telnyx
 
 from heliograph.testing.server_process import ServerProcess
+from tests.description import hold, hold_async
 from tests.wire import ALPHANUMERIC, LONG_CODE, SHORT_CODE, Accounts, Caller, as_datetime, on_postgres, on_sqlite
 
 
@@ -87,9 +88,17 @@ def client_class(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+def held(client_class: Any) -> Any:
+    """The transport that a client makes for itself, with a look at what comes through it."""
+    if client_class is Telnyx:
+        return DefaultHttpxClient(event_hooks={"response": [hold]})
+    return DefaultAsyncHttpxClient(event_hooks={"response": [hold_async]})
+
+
 @asynccontextmanager
 async def connected(client_class: Any, service: Service, **options: Any) -> AsyncIterator[Sdk]:
-    """A client of a class for as long as the context lasts."""
+    """A client of a class for as long as the context lasts; its answers are held against the description."""
+    options.setdefault("http_client", held(client_class))
     client = client_class(api_key=service.api_key, base_url=service.base_url, **options)
     try:
         yield Sdk(client)
