@@ -241,3 +241,16 @@ def test_what_a_person_wrote_to_such_a_profile_is_hidden_too(team: Team) -> None
     assert [each["to"] for each in listed] == [friend[:-6] + "****"]
     timeline = team.me("GET", f"/v2/messages/{waiting['id']}/timeline").body.decode()
     assert (friend in timeline, friend[:-6] in timeline) == (False, True)
+
+
+def test_a_cancel_shows_no_more_than_reading_does(accounts: Accounts) -> None:
+    organization = accounts.organization()
+    number = accounts.sender(accounts.profile(organization, redaction_enabled=True))
+    with accounts.caller(accounts.key(organization)) as caller:
+        message = caller.send(
+            "/v2/messages/schedule", from_=number, text="My secret", send_at=caller.time(hours=1)
+        ).data
+        answers = [caller.cancel(message["id"]) for _ in range(2)]
+        assert answers[0].body == answers[1].body
+        assert (answers[0].json["text"], answers[0].json["to"][0]["phone_number"]) == ("****", "+18665****")
+        assert caller.read(message["id"])["text"] == "****"

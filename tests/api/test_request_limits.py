@@ -9,7 +9,7 @@ from heliograph.api.request_limits import RequestLimits
 from heliograph.clock import monotonic
 from heliograph.domain.instant import SECOND, Instant
 from heliograph.domain.request_rate import Block, RequestRate, take
-from heliograph.store.engine import Engine, open_engine
+from heliograph.store.engine import Engine, StoreUnavailable, open_engine
 from heliograph.store.pace import take_requests
 from heliograph.testing.server_process import ServerProcess
 from tests.wire import Accounts, Answer, Caller, on_sqlite
@@ -105,3 +105,18 @@ def test_who_is_not_recognised_uses_up_nothing(limited: ServerProcess) -> None:
 
 def test_without_a_limit_there_are_no_headers(call: Caller) -> None:
     assert "x-ratelimit-limit" not in call("GET", "/v2/messaging_profiles").headers
+
+
+async def test_who_waits_for_an_answer_that_does_not_come_waits_once() -> None:
+    asked = 0
+
+    async def fails(_key_id: str) -> Block:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        raise StoreUnavailable("away")
+
+    limits = RequestLimits(RequestRate(LIMIT), fails)
+    answers = await asyncio.gather(*(limits.count("key") for _ in range(8)), return_exceptions=True)
+    assert [type(each) for each in answers] == [StoreUnavailable] * 8
+    assert asked == 1

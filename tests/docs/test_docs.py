@@ -93,7 +93,7 @@ def test_every_error_code_exists(text: str) -> None:
 
 def test_every_path_is_served(text: str) -> None:
     served = [compile_path(PREFIX + path)[0] for path in RESOURCES] + [compile_path(path)[0] for path in RESOURCES]
-    served += [compile_path(path)[0] for path in [*sandbox.RESOURCES, "/healthz"]]
+    served += [compile_path(path)[0] for path in [*sandbox.RESOURCES, "/healthz", "/openapi.json"]]
     named = {path.rstrip(".") for path in PATH.findall(text)}
     assert [path for path in named if not any(each.match(path) for each in served)] == []
 
@@ -140,7 +140,7 @@ def test_the_endpoints_are_all_listed_and_no_others() -> None:
     served = {
         (method, path) for path, methods in every for method in methods if methods[method].endpoint is not not_served
     }
-    assert sorted(listed) == sorted({*served, ("GET", "/healthz")})
+    assert sorted(listed) == sorted({*served, ("GET", "/healthz"), ("GET", "/openapi.json")})
 
 
 def test_the_words_of_the_demo_are_compared_without_what_varies() -> None:

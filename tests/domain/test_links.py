@@ -94,6 +94,7 @@ def test_those_that_the_provider_names_are_public_shorteners() -> None:
         ("HTTPS://Example.com/A", "https://Example.com/A"),
         ("https://münchen.example:8443/straße?q=ü", "https://xn--mnchen-3ya.example:8443/stra%C3%9Fe?q=%C3%BC"),
         ("https://example.com", "https://example.com"),
+        ("http://http/a?b", "http://http/a?b"),
         ("http://[2001:db8::1]/a", "http://[2001:db8::1]/a"),
         ("https://example.com/a\r\nSet-Cookie:b", "https://example.com/a%0D%0ASet-Cookie:b"),
     ],

@@ -16,6 +16,7 @@ from heliograph.domain.message import Facts, Media, MessageType
 from heliograph.domain.outcome import opted_out
 from heliograph.domain.redaction import hide_numbers, redacted, redacted_event, redacted_inbound
 from heliograph.domain.text import Encoding
+from heliograph.webhooks.payload import inbound_record_of, record_of
 from tests.domain.messages import a_message
 
 WHOLE = ProfileSettings()
@@ -111,3 +112,11 @@ def test_numbers_within_a_sentence_are_hidden() -> None:
 def test_an_event_of_a_profile_stays_as_it_is() -> None:
     event = {"event_type": "x", "payload": {"configured_limit": "1", "current_cost": "1", "profile_id": "p"}}
     assert redacted_event(event, ON) == event
+
+
+def test_no_secret_of_a_record_of_version_1_is_left() -> None:
+    for record in (record_of(MMS, EventType.FINALIZED, Instant(0)), inbound_record_of(CAME)):
+        kept = msgspec.json.decode(record)
+        assert found(told(kept)) != []
+        assert found(told(redacted_event(kept, ON))) == []
+        assert redacted_event(kept, WHOLE) is kept

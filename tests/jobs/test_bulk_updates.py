@@ -83,7 +83,7 @@ async def test_what_a_dead_process_did_is_not_done_again_and_the_rest_is(
     assert await assigned(store, profile, numbers) == [False] * 2 + [True] * 4
 
 
-async def test_a_process_that_lost_the_job_records_nothing(store: Store) -> None:
+async def test_a_process_that_lost_the_job_does_and_records_nothing(store: Store) -> None:
     profile, numbers = await with_numbers(store, 1)
     job = await added(store, profile, numbers)
     held = await store.jobs.claim(HANDLERS, new_id(store), MINUTE)
@@ -91,6 +91,7 @@ async def test_a_process_that_lost_the_job_records_nothing(store: Store) -> None
     await store.jobs.delete(job.organization_id, job.id, KIND)
     with pytest.raises(ClaimLost):
         await bulk_update(store, held)
+    assert await assigned(store, profile, numbers) == [False]
 
 
 async def test_of_a_profile_that_is_deleted_meanwhile_the_rest_fails(

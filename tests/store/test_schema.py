@@ -7,12 +7,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
 from heliograph.store.accounts import to_profile
-from heliograph.store.engine import open_engine
+from heliograph.store.engine import StoreUnavailable, open_engine
 from heliograph.store.schema import SchemaState, UnusableSchema, migrate, require_usable, schema_state
 from heliograph.store.tables import SCHEMA_VERSION, messaging_profiles, metadata, organizations, schema_version
 
@@ -90,4 +91,28 @@ async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_m
     (found,) = await engine.fetch(select(messaging_profiles))
     assert found["webhook_endpoint"] == endpoint_id(organization_id, "https://example.com/hooks")
     assert to_profile(found).settings.url_shortener_settings is None
+    await engine.close()
+
+
+async def test_a_migration_that_ends_in_the_middle_has_done_nothing(database_url: str) -> None:
+    def third_schema(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "heliograph:store/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+
+    engine = open_engine(database_url)
+    async with engine.sqlalchemy.begin() as connection:
+        await connection.run_sync(third_schema)
+    async with engine.sqlalchemy.begin() as connection:
+        # The last table of the fourth schema is in the way.
+        await connection.execute(text("CREATE TABLE job_pages (id INTEGER)"))
+    with pytest.raises((DBAPIError, StoreUnavailable), match="job_pages"):
+        await migrate(database_url)
+    async with engine.sqlalchemy.begin() as connection:
+        assert not await connection.run_sync(lambda found: inspect(found).has_table("jobs"))
+        await connection.execute(text("DROP TABLE job_pages"))
+    assert await state(database_url) is SchemaState.OLD
+    await migrate(database_url)
+    assert await state(database_url) is SchemaState.CURRENT
     await engine.close()

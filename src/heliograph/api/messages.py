@@ -123,6 +123,7 @@ async def cancel(context: ApiContext, request: Request) -> Response:
     """
 
     async def attempt(caller: Caller, epoch: int) -> Message:
+        """A cancelled message is final, so what its profile hides is hidden here too, the first time as later."""
         message_id = _message_id(request.path_params["id"])
         cutoff = caller.organization.overrides.over(context.rules).cancel_cutoff
         limited = await context.store.accounts.limited(caller.organization_id)
@@ -134,7 +135,7 @@ async def cancel(context: ApiContext, request: Request) -> Response:
             raise _unknown(message_id)
         if answer.message.status is not Status.CANCELLED:
             raise _too_late(answer.message, answer.now, cutoff)
-        return answer.message
+        return redacted(answer.message, await _settings(context, answer.message))
 
     message = await context.as_caller(request.headers.get("authorization"), attempt)
     return _json(cancelled_body(message))

@@ -12,6 +12,7 @@ from heliograph.clock import monotonic
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.instant import SECOND
 from heliograph.domain.request_rate import Block, RequestRate
+from heliograph.store.engine import StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class _Allowance:
     full_at: int = 0
     opens_at: int = 0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failed: int = 0
+    """How often the question for more got no answer."""
 
 
 class RequestLimits:
@@ -65,14 +68,27 @@ class RequestLimits:
         allowance = self._allowances.setdefault(key_id, _Allowance())
         # Who waited for the lock may find that others have used up what came meanwhile.
         while not allowance.granted and monotonic() >= allowance.opens_at:
-            async with allowance.asking:
-                if not allowance.granted and monotonic() >= allowance.opens_at:
-                    self._give(allowance, await self._take(key_id))
+            await self._ask(key_id, allowance)
         now = monotonic()
         if not allowance.granted:
             return self._standing(allowance, now, max(1, allowance.opens_at - now))
         allowance.granted -= 1
         return self._standing(allowance, now, None)
+
+    async def _ask(self, key_id: str, allowance: _Allowance) -> None:
+        """One asks for all who wait, and a failure is all theirs: asked by each, a database that hangs takes ages."""
+        failed = allowance.failed
+        async with allowance.asking:
+            if allowance.failed != failed:
+                raise StoreUnavailable("the requests of a key could not be counted")
+            if allowance.granted or monotonic() < allowance.opens_at:
+                return
+            try:
+                block = await self._take(key_id)
+            except StoreUnavailable:
+                allowance.failed += 1
+                raise
+            self._give(allowance, block)
 
     def _give(self, allowance: _Allowance, block: Block) -> None:
         now = monotonic()

@@ -122,7 +122,7 @@ def location(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.port == 0:
         raise ValueError("not a link that can be led on to")
     host = parts.netloc if parts.netloc.isascii() else _ascii_host(parts.netloc)
-    found = f"{parts.scheme}://{quote(host, safe=_KEPT)}{url[url.index(parts.netloc) + len(parts.netloc) :]}"
+    found = f"{parts.scheme}://{quote(host, safe=_KEPT)}{url[len(f'{parts.scheme}://{parts.netloc}') :]}"
     return quote(found, safe=_KEPT)
 
 

@@ -79,7 +79,22 @@ def redacted_event(webhook: dict[str, Any], settings: ProfileSettings | None) ->
     if wanted < NUMBERS:
         return webhook
     payload = webhook.get("payload")
-    return {**webhook, "payload": _hide_payload(payload, wanted)} if isinstance(payload, dict) else webhook
+    if isinstance(payload, dict):
+        return {**webhook, "payload": _hide_payload(payload, wanted)}
+    return _hide_record(webhook, wanted) if "sms_id" in webhook else webhook
+
+
+def _hide_record(record: dict[str, Any], wanted: int) -> dict[str, Any]:
+    """A record of version 1 (Contract 3.8): it has no payload, and its body is a text or tells of one."""
+    person = "from" if record.get("direction") == "inbound" else "to"
+    shown = {**record, person: hide_number(str(record.get(person, "")))}
+    if wanted >= CONTENT:
+        body = record.get("body")
+        hidden = {"text": MASK, "text_hash": MASK, "bytes_hash": MASK}
+        shown["body"] = {**body, **hidden} if isinstance(body, dict) else MASK
+        if isinstance(record.get("media"), list):
+            shown["media"] = [{**each, "url": MASK} for each in record["media"]]
+    return shown
 
 
 def _hide_payload(payload: dict[str, Any], wanted: int) -> dict[str, Any]:

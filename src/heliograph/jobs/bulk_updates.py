@@ -32,7 +32,9 @@ async def _piece(store: Store, job: Job, wish: BulkUpdateWish, result: BulkUpdat
     numbers = wish.numbers[result.done : result.done + AT_ONCE]
     addresses, now = sorted(_addresses(numbers)), store.clock.now()
     try:
-        found = await store.senders.assign(job.organization_id, wish.messaging_profile_id, addresses, now)
+        # A process that was paused past its lease must not do again what its owner may have changed since.
+        held = store.jobs.holding(job)
+        found = await store.senders.assign(job.organization_id, wish.messaging_profile_id, addresses, now, held)
     except NoSuchProfile:
         # It was there when the job was asked for, and is deleted: nothing of what is left can be done.
         return BulkUpdateResult(result.success, result.failed + wish.numbers[result.done :])

@@ -78,7 +78,9 @@ async def make_usage_report(store: Store, job: Job) -> Done:
     wish = _usage_wish(job.wish)
     records = RecordFilter.of(Between(wish.first, wish.last), wish.profiles)
     by_tags = wish.aggregation is Aggregation.TAGS
-    rows = usage_rows(await store.traffic.usage(job.organization_id, records, by_tags=by_tags), wish.aggregation)
+    rows = usage_rows(
+        await store.traffic.usage(job.organization_id, records, by_tags=by_tags, patience=None), wish.aggregation
+    )
     names = UsageRow.__struct_fields__
     lines = [csv_line(names), *(csv_line(getattr(each, name) for name in names) for each in rows)]
     await store.jobs.write_page(job, 0, "".join(lines))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides, Sender
@@ -344,6 +344,7 @@ class AccountChanges:
         """Take an address away, and what refers to it. Raises `NoSuchRecord`."""
         mine = (senders.c.organization_id == organization_id) & (senders.c.address == address)
         async with self._engine.transaction() as transaction:
+            await hold_with_references(transaction, organization_id, address)
             if (await transaction.execute(delete(senders).where(mine))).rowcount == 0:
                 raise NoSuchRecord
             await remove_references(transaction, organization_id, address)
@@ -430,6 +431,13 @@ async def _keep_us_long_code(transaction: Transaction, organization_id: Organiza
     mine = select(table.id).where(table.address == address, table.organization_id == organization_id, kind)
     if (await transaction.execute(mine.with_for_update(read=True, key_share=True))).first() is None:
         raise NoSuchFallback
+
+
+async def hold_with_references(transaction: Transaction, organization_id: OrganizationId, address: str) -> None:
+    """Lock a sender and those that fall back to it in the order of ids, as everywhere: nobody waits in a circle."""
+    either = or_(senders.c.address == address, senders.c.us_long_code_fallback == address)
+    held = select(senders.c.id).where(senders.c.organization_id == organization_id, either)
+    await transaction.execute(held.order_by(senders.c.id).with_for_update())
 
 
 async def remove_references(transaction: Transaction, organization_id: OrganizationId, address: str) -> None:

@@ -49,6 +49,9 @@ class StoreUnavailable(Exception):
     """The database cannot be asked now, or the answer to a commit was lost. Nothing is known to have happened."""
 
 
+SURVEYS = 2
+"""How many statements that may read whole tables run at a time in one process."""
+
 Tally = Callable[["Transaction", Mapping[str, int]], Awaitable[None]]
 """Puts down sums, by key."""
 
@@ -117,6 +120,7 @@ class Engine(ABC):
         self.clock = clock
         self.sandbox = sandbox
         self._compiled: dict[Batch, Compiled] = {}
+        self._surveys = asyncio.Semaphore(SURVEYS)
 
     @property
     @abstractmethod
@@ -144,9 +148,15 @@ class Engine(ABC):
         """The rows of one reading statement, outside of any transaction. Raises `StoreUnavailable`, as they do."""
         return await self._read(statement, parameters or {}, self._patience)
 
-    async def survey(self, statement: Executable) -> Sequence[Row]:
-        """The rows of a statement that may read whole tables: for a person, who waits as long as it takes."""
-        return await self._read(statement, {}, None)
+    async def survey(self, statement: Executable, patience: float | None = None) -> Sequence[Row]:
+        """The rows of a statement that may read whole tables; without `patience`, seconds, as long as it takes.
+
+        Few are read at a time, so that they never have all connections: what is sent and recorded needs them.
+        Raises `StoreUnavailable`, also when its turn does not come in time.
+        """
+        with translated():
+            async with asyncio.timeout(patience), self._surveys:
+                return await self._read(statement, {}, None)
 
     async def _read(self, statement: Executable, parameters: Mapping[str, Any], patience: float | None) -> list[Row]:
         with translated():

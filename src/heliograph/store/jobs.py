@@ -8,9 +8,10 @@ Who claimed a job holds it by a token for as long as the lease lasts; everything
 process that was paused past its lease changes nothing any more. Time is the database's.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Text, delete, func, insert, literal_column, null, select, update
@@ -178,7 +179,12 @@ class JobBook:
         return found
 
     async def claim(self, kinds: Collection[str], token: str, lease: int) -> Job | None:
-        """Take the job of these kinds that has been due for longest; what an earlier try wrote of its file is gone."""
+        """Take the job of these kinds that has been due for longest; what an earlier try wrote of its file is gone.
+
+        Looked for by a read first: an idle service writes nothing.
+        """
+        if not await self._engine.fetch(select(jobs.c.id).where(jobs.c.due_at <= self._engine.now).limit(1)):
+            return None
         async with self._engine.transaction() as transaction:
             rows = await transaction.batch(CLAIM, [(kind,) for kind in sorted(kinds)], token=token, lease=lease)
             if not rows:
@@ -191,6 +197,10 @@ class JobBook:
         """Hold a job for so many microseconds from now. Raises `ClaimLost`, as all that follow."""
         async with self._engine.transaction() as transaction:
             await _hold(transaction, RENEW, job, lease=lease)
+
+    def holding(self, job: Job) -> Callable[[Transaction], Awaitable[None]]:
+        """Makes sure, within somebody's transaction and until its end, that a job is still ours."""
+        return partial(_hold, change=TOUCH, job=job)
 
     async def progress(self, job: Job, result: bytes) -> None:
         """Keep what became of a job so far."""

@@ -3,7 +3,7 @@
 Locks go from the profile to senders, in the order of their ids, and to the epoch.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from heliograph.domain.instant import Instant
 from heliograph.domain.number_health import NumberHealth
 from heliograph.store.accounts import (
     NoSuchRecord,
+    hold_with_references,
     keep_profile,
     raise_epoch,
     remove_references,
@@ -114,11 +115,17 @@ class SenderBook:
             await raise_epoch(transaction)
 
     async def assign(
-        self, organization_id: OrganizationId, profile_id: str, addresses: Sequence[str], now: Instant
+        self,
+        organization_id: OrganizationId,
+        profile_id: str,
+        addresses: Sequence[str],
+        now: Instant,
+        allowed: Callable[[Transaction], Awaitable[None]] | None = None,
     ) -> Collection[str]:
         """Put numbers and short codes on a profile, or on none, in one transaction; which of them there are.
 
-        Doing it again changes nothing. Raises `NoSuchProfile`.
+        Doing it again changes nothing. `allowed` is asked first, in that transaction. Raises what it does, and
+        `NoSuchProfile`.
         """
         mine = and_(
             senders.c.organization_id == organization_id,
@@ -127,6 +134,8 @@ class SenderBook:
         )
         held = select(senders.c.address, senders.c.profile_id).where(mine).order_by(senders.c.id).with_for_update()
         async with self._engine.transaction() as transaction:
+            if allowed is not None:
+                await allowed(transaction)
             await _keep(transaction, organization_id, profile_id)
             found = (await transaction.execute(held)).all()
             moved = [row.address for row in found if row.profile_id != (profile_id or None)]
@@ -143,7 +152,11 @@ class SenderBook:
         Messages that were accepted from it are still sent.
         """
         mine = (senders.c.organization_id == organization_id) & (senders.c.id == sender_id)
+        # An address is never given to another id; so it may be read before anything is locked.
+        known = await self._engine.fetch(select(senders.c.address).where(mine))
         async with self._engine.transaction() as transaction:
+            if known:
+                await hold_with_references(transaction, organization_id, known[0]["address"])
             row = (await transaction.execute(_kept().where(mine).with_for_update(of=senders))).mappings().one_or_none()
             if row is None:
                 raise NoSuchRecord

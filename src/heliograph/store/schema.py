@@ -6,9 +6,9 @@ during an upgrade and an old program refuses what it would misread.
 
 from enum import Enum
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from heliograph.store.engine import Engine, translated
 from heliograph.store.tables import SCHEMA_VERSION, schema_version
@@ -63,12 +63,20 @@ async def migrate(url: str) -> None:
     database = make_url(url)
     driver = "sqlite+aiosqlite" if database.get_backend_name() == "sqlite" else "postgresql+asyncpg"
     engine = create_async_engine(database.set(drivername=driver))
+    if database.get_backend_name() == "sqlite":
+        _in_one_transaction(engine)
     try:
         with translated():
             async with engine.begin() as connection:
                 await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
+
+
+def _in_one_transaction(engine: AsyncEngine) -> None:
+    """Let SQLite keep all of a migration or nothing: left to itself, its driver begins no transaction for DDL."""
+    event.listen(engine.sync_engine, "connect", lambda raw, _record: setattr(raw, "isolation_level", None))
+    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _has_version(connection: Connection) -> bool:

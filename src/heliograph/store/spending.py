@@ -143,6 +143,8 @@ async def begin_counting(transaction: Transaction, profile: Profile, now: Instan
             leaves >= today * DAY,
             messages.c.answers.is_(None),
             ~free,
+            # Held back by ourselves, and so not charged.
+            ~and_(messages.c.status == Status.SENDING_FAILED.value, messages.c.left_at.is_(None)),
         )
         .group_by(day)
         .order_by(day)

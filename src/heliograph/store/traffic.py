@@ -119,6 +119,10 @@ class Spent(NamedTuple):
     """Of what is scheduled and will be charged when it is released."""
 
 
+PATIENCE = 20.0
+"""Seconds that a request waits for what reads many rows."""
+
+
 class Traffic:
     """Reads what went out and what came in."""
 
@@ -131,7 +135,7 @@ class Traffic:
         for branch, where in self._branches(organization_id, wanted):
             counted = select(func.count()).select_from(branch.table).where(*where)
             total = total + counted.scalar_subquery()
-        return int((await self._engine.fetch(select(total.label("count"))))[0]["count"])
+        return int((await self._engine.survey(select(total.label("count")), PATIENCE))[0]["count"])
 
     async def page(
         self, organization_id: OrganizationId, wanted: RecordFilter, offset: int, limit: int, *, newest: bool = True
@@ -163,8 +167,10 @@ class Traffic:
         webhook = {str(row["message_id"]): DeliveryStatus(row["status"]) for row in found}
         return Told(webhook, {row["address"] for row in ours})
 
-    async def usage(self, organization_id: OrganizationId, wanted: RecordFilter, *, by_tags: bool) -> Sequence[Usage]:
-        """Records counted by everything that a usage report may add up by."""
+    async def usage(
+        self, organization_id: OrganizationId, wanted: RecordFilter, *, by_tags: bool, patience: float | None = PATIENCE
+    ) -> Sequence[Usage]:
+        """Records counted by everything that a usage report may add up by; a job has no `patience` to lose."""
         branches = []
         for branch, where in self._branches(organization_id, wanted):
             tags = func.coalesce(branch.attributes["tags"], literal_column("''")) if by_tags else literal_column("''")
@@ -184,7 +190,7 @@ class Traffic:
                 _sum(branch.carrier_fee).label("carrier_fee"),
             ]
             branches.append(select(*keys, *sums).where(*where).group_by(text("1, 2, 3, 4, 5, 6, 7")))
-        rows = await self._engine.survey(union_all(*branches)) if branches else ()
+        rows = await self._engine.survey(union_all(*branches), patience) if branches else ()
         return [
             Usage(
                 Direction(row["direction"]),
@@ -216,7 +222,7 @@ class Traffic:
         sums = union_all(*branches).subquery()
         names = list(Course._fields[2:])
         statement = select(sums.c.profile_id, sums.c.at, *(_sum(sums.c[name]).label(name) for name in names))
-        rows = await self._engine.fetch(statement.group_by(sums.c.profile_id, sums.c.at).order_by(sums.c.at))
+        rows = await self._engine.survey(statement.group_by(sums.c.profile_id, sums.c.at).order_by(sums.c.at), PATIENCE)
         return [
             Course(ProfileId(str(row["profile_id"])), Instant(row["at"]), *(int(row[name]) for name in names))
             for row in rows
@@ -238,7 +244,7 @@ class Traffic:
             _sum(case((_charged(), cost), else_=0)).label("charged"),
             _sum(case((scheduled, cost), else_=0)).label("pending"),
         ]
-        row = (await self._engine.fetch(select(*sums).where(mine)))[0]
+        row = (await self._engine.survey(select(*sums).where(mine), PATIENCE))[0]
         return Spent(int(row["charged"]), int(row["pending"]))
 
     def _listed(

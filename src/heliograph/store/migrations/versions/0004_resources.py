@@ -46,7 +46,9 @@ def _clear_shorteners() -> None:
     for profile_id, text in connection.execute(sa.select(profiles.c.id, profiles.c.settings)).all():
         settings = json.loads(text)
         if settings.get("url_shortener_settings") is not None:
-            cleared = json.dumps(settings | {"url_shortener_settings": None})
+            # Without spaces, as the program writes it: some of it is looked for by its text.
+            settings["url_shortener_settings"] = None
+            cleared = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
             connection.execute(sa.update(profiles).where(profiles.c.id == profile_id).values(settings=cleared))
 
 
