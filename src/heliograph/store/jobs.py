@@ -17,10 +17,13 @@ from typing import Any
 from sqlalchemy import Column, Text, delete, func, insert, literal_column, null, select, update
 
 from heliograph.domain.ids import OrganizationId
-from heliograph.domain.instant import Instant
+from heliograph.domain.instant import SECOND, Instant
 from heliograph.store.batch import ID, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.tables import job_pages, jobs
+
+AHEAD = SECOND
+"""More than a process's copy of the clock may be before the database's: a job that is added is due at once."""
 
 
 class JobStatus(StrEnum):
@@ -135,7 +138,7 @@ class JobBook:
             "kind": job.kind,
             "status": JobStatus.WAITING.value,
             "wish": job.wish.decode(),
-            "due_at": job.created_at,
+            "due_at": job.created_at - AHEAD,
             "attempts": 0,
             "created_at": job.created_at,
             "updated_at": job.updated_at,
