@@ -52,8 +52,14 @@ async def send(context: ApiContext, request: Request, form: Form) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Sequence[Message]:
         wanted = draft(to_command(form, await body.read()))
-        return await _accept(context, await _compose(context, caller, wanted, epoch))
+        if not ids:
+            now = context.store.clock.now()
+            ids.extend(sorted(randomness.new_id(now) for _ in wanted.recipients))
+        return await _accept(context, await _compose(context, caller, wanted, epoch, ids))
 
+    # The same at every attempt: a commit whose answer was lost, and that comes to light after the accounts have
+    # changed, is found by them and does not become a second message (promise P3).
+    ids: list[str] = []
     body = JsonBody(request, SEND_DECODER, context.max_body)
     messages = await context.as_caller(request.headers.get("authorization"), attempt)
     return _json(Data(message_body(messages)))
@@ -146,14 +152,13 @@ async def not_served(_context: ApiContext, request: Request) -> Response:
     raise Refusal(Code.NOT_FOUND, f"{request.url.path} is not served here: SMS and MMS are.")
 
 
-async def _compose(context: ApiContext, caller: Caller, wanted: Draft, epoch: int) -> Acceptance:
+async def _compose(context: ApiContext, caller: Caller, wanted: Draft, epoch: int, ids: Sequence[str]) -> Acceptance:
     """The messages of a draft, and everything that whether they are taken is judged by."""
     now = context.store.clock.now()
     rules = caller.organization.overrides.over(context.rules)
     if wanted.send_at is not None:
         check_send_at(wanted.send_at, now, rules)
     sender, profile = await _origin(context.store, caller.organization_id, wanted)
-    ids = sorted(randomness.new_id(now) for _ in wanted.recipients)
     wanted = _as_carried(context, wanted, sender, profile)
     texts, links = shorten(context, wanted, profile, ids, now)
     messages = [
