@@ -87,7 +87,7 @@ async def create(context: ApiContext, request: Request) -> Response:
 
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /alphanumeric_sender_ids`, newest first."""
-    given = read_filters(request.query_params, FILTERS)
+    given = read_filters(request.query_params)
     profile_id = read_profile_filter(given.get(("messaging_profile_id", "eq")))
     return await listed(context, request, SenderFilter(KINDS, profile_id), _kept_body)
 

@@ -151,6 +151,8 @@ class _Resource:
         if operation is None:
             return self._no_such_method(request.method)
         try:
+            if request.scope["query_string"]:
+                operation.check_query(request.query_params)
             return await operation.endpoint(self._context, request)
         except Refusal as refusal:
             return problem(refusal)

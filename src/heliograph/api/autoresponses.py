@@ -11,8 +11,8 @@ from heliograph import randomness
 from heliograph.api.auth import Caller
 from heliograph.api.body import JsonBody
 from heliograph.api.context import ApiContext
-from heliograph.api.operations import Operation, Parameter, Resources, bound_parameters
-from heliograph.api.paging import page_meta, read_between, read_filters, read_page
+from heliograph.api.operations import PAGE_PARAMETERS, Operation, Parameter, Resources, bound_parameters
+from heliograph.api.paging import page_meta, read_between, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
 from heliograph.domain.consent import Autoresponse, AutoresponseSettings, check_meaning, check_settings, is_country
@@ -203,7 +203,6 @@ def _autoresponse(
 
 def _filter(request: Request) -> AutoresponseFilter:
     query = request.query_params
-    read_filters(query, {})
     country_code = query.get("country_code")
     if country_code is not None and not is_country(country_code):
         detail = f"'country_code' is a country such as 'US', or '*'; got '{country_code[:32]}'."
@@ -218,6 +217,7 @@ RESOURCES: Resources = {
             "List automatic replies",
             answer=AutoresponseBody,
             query=[
+                *PAGE_PARAMETERS,
                 Parameter("country_code", "only those for this country, or `*`"),
                 *bound_parameters("created_at"),
                 *bound_parameters("updated_at"),

@@ -119,7 +119,7 @@ async def index(context: ApiContext, request: Request) -> Response:
 
 def read_wanted(query: QueryParams, now: Instant) -> Wanted:
     """The filters and the order; raises a `Refusal`."""
-    filters = read_filters(query, FILTERS)
+    filters = read_filters(query)
     _check_record_type(filters.pop(("record_type", "eq"), None))
     spans = [_date_range(filters.pop(("date_range", "eq")), now)] if ("date_range", "eq") in filters else []
     directions: Sequence[Direction] = BOTH

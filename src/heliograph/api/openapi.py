@@ -20,8 +20,8 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _PARAMETER = regex(r"\{(\w+)\}")
-_ALWAYS = (401, 405, 429, 500, 503)
-_WITH_BODY = (400, 403, 409, 413, 415, 422)
+_ALWAYS = (400, 401, 405, 429, 500, 503)
+_WITH_BODY = (403, 409, 413, 415, 422)
 
 
 class ErrorSource(msgspec.Struct):
@@ -146,8 +146,6 @@ def _answered(operation: Operation, schemas: _Schemas) -> Mapping[str, Any]:
 
 def _refusals(path: str, operation: Operation, schemas: _Schemas, keyed: bool) -> Json:
     wanted = {*_ALWAYS, *(_WITH_BODY if operation.body is not None else ())}
-    if operation.query:
-        wanted.add(400)
     if _PARAMETER.search(path):
         wanted |= {403, 404, 409}
     if not keyed:

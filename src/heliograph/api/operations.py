@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from heliograph.api.context import ApiContext
+from heliograph.domain.errors import Code, Refusal
 
 Endpoint = Callable[[ApiContext, Request], Awaitable[Response]]
 
@@ -46,6 +48,34 @@ class Operation:
     """Statuses of refusals beside those that follow from its parameters and its body."""
     media_type: str = "application/json"
 
+    def check_query(self, query: QueryParams) -> None:
+        """Raise a `Refusal` for a parameter that is not known here, or that is given twice: none is ever ignored."""
+        known = {each.name for each in self.query}
+        seen = set()
+        for name, _ in query.multi_items():
+            if name not in known:
+                raise _unknown(name, self.query)
+            if name in seen:
+                raise Refusal(Code.BAD_REQUEST, f"'{name}' is given more than once.", parameter=name)
+            seen.add(name)
+
+
+def _unknown(name: str, known: Sequence[Parameter]) -> Refusal:
+    names = [each.name for each in known]
+    filters = [each for each in names if _base(each) not in _NO_FILTERS and "[" in each]
+    is_filter = _base(name) in {"filter", *map(_base, filters)}
+    kind, alike = ("filter", filters) if is_filter else ("parameter", names)
+    only = f", only {', '.join(alike)}" if alike else ""
+    code = Code.INVALID_FILTER if is_filter else Code.BAD_REQUEST
+    return Refusal(code, f"There is no {kind} '{name[:64]}' here{only}.", parameter=name[:64])
+
+
+def _base(name: str) -> str:
+    return name.split("[", 1)[0]
+
+
+_NO_FILTERS = frozenset({"page", "sort"})
+"""What else is written with brackets."""
 
 Methods = Mapping[str, Operation]
 Resources = Mapping[str, Methods]

@@ -74,7 +74,7 @@ def opt_out_body(opt_out: OptOut, *, masked: bool) -> OptOutBody:
 
 
 def _filter(query: QueryParams) -> OptOutFilter:
-    filters = {name: value for (name, _), value in read_filters(query, FILTERS).items()}
+    filters = {name: value for (name, _), value in read_filters(query).items()}
     return OptOutFilter(
         _profile_id(filters.get("messaging_profile_id")),
         _sender(filters.get("from")),

@@ -1,6 +1,5 @@
 """Pages and filters of list endpoints (Contract 11)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from re import compile as regex
 
@@ -50,38 +49,29 @@ def read_page(query: QueryParams, default: int = DEFAULT_SIZE, largest: int = LA
     return Page(number, read_whole(query, "page[size]", default, largest))
 
 
-def read_filters(query: QueryParams, known: Mapping[str, frozenset[str]]) -> dict[tuple[str, str], str]:
-    """`filter[name]` and `filter[name][operator]`, a bare one as `eq`; raises a `Refusal` for one not `known`."""
-    found = {}
+def read_filters(query: QueryParams) -> dict[tuple[str, str], str]:
+    """`filter[name]` and `filter[name][operator]`, a bare one as `eq`; raises a `Refusal` for one given twice."""
+    found: dict[tuple[str, str], str] = {}
     for parameter, value in query.multi_items():
-        if not parameter.startswith("filter"):
+        if (match := _FILTER.fullmatch(parameter)) is None:
             continue
-        match = _FILTER.fullmatch(parameter)
-        name, operator = (match[1], match[2] or "eq") if match else ("", "")
-        if operator not in known.get(name, frozenset()):
-            raise Refusal(Code.INVALID_FILTER, f"There is no filter '{parameter[:64]}' here.", parameter=parameter[:64])
+        which = match[1], match[2] or "eq"
+        if which in found:
+            raise Refusal(Code.INVALID_FILTER, f"'{parameter}' is given more than once.", parameter=parameter)
         if "\0" in value:
             raise Refusal(Code.INVALID_FILTER, "A filter cannot hold the character U+0000.", parameter=parameter)
-        found[name, operator] = value
+        found[which] = value
     return found
 
 
 def read_between(query: QueryParams, name: str) -> Between:
-    """`name[gte]` and `name[lte]`, times with a zone; raises a `Refusal` for another operator or an unreadable time.
+    """`name[gte]` and `name[lte]`, times with a zone; raises a `Refusal` for an unreadable time.
 
     We tell times in milliseconds, so `lte` reaches to the end of its millisecond: what was told is found again.
     """
-    bounds: dict[str, Instant] = {}
-    for parameter, value in query.multi_items():
-        if parameter != name and not parameter.startswith(f"{name}["):
-            continue
-        operator = parameter.removeprefix(name)
-        if operator not in {"[gte]", "[lte]"}:
-            raise Refusal(Code.INVALID_FILTER, f"There is no filter '{parameter[:64]}' here.", parameter=parameter[:64])
-        bounds[operator] = _time(parameter, value)
-    last = bounds.get("[lte]")
+    first, last = (_time(each, query[each]) if each in query else None for each in (f"{name}[gte]", f"{name}[lte]"))
     until = None if last is None else Instant(last - last % MILLISECOND + MILLISECOND - 1)
-    return Between(bounds.get("[gte]"), until)
+    return Between(first, until)
 
 
 def _time(parameter: str, value: str) -> Instant:

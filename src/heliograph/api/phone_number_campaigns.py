@@ -131,7 +131,7 @@ async def index(context: ApiContext, request: Request) -> Response:
         return AssignmentRecords(page=page.number, records=listed, total_records=total)
 
     page, part = read_part(request.query_params, DEFAULT_SIZE, ASSIGNMENT_ORDERS)
-    given = {name: value for (name, _), value in read_filters(request.query_params, FILTERS).items()}
+    given = {name: value for (name, _), value in read_filters(request.query_params).items()}
     wanted = AssignmentFilter(*(given.get(name) for name in FILTERS))
     return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
 

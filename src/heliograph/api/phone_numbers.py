@@ -286,7 +286,7 @@ def _unknown(text: str) -> Refusal:
 
 
 def _filter(query: QueryParams) -> SenderFilter:
-    given = read_filters(query, FILTERS)
+    given = read_filters(query)
     listed, contains = given.get(("phone_number", "eq")), given.get(("phone_number", "contains"))
     return SenderFilter(
         _kinds(given.get(("type", "eq"))),

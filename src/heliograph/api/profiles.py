@@ -132,7 +132,7 @@ async def index(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Profile]]:
         await context.confirm(epoch)
-        filters = {operator: value for (_, operator), value in read_filters(request.query_params, FILTERS).items()}
+        filters = {operator: value for (_, operator), value in read_filters(request.query_params).items()}
         return await context.store.listing.profiles(caller.organization_id, page.offset, page.size, filters)
 
     page = read_page(request.query_params)

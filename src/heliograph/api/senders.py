@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from heliograph.api.auth import Caller
 from heliograph.api.context import ApiContext
-from heliograph.api.paging import page_meta, read_filters, read_page
+from heliograph.api.paging import page_meta, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
 from heliograph.domain.address import AddressKind
@@ -48,7 +48,6 @@ async def listed_of_profile(
         await context.confirm(epoch)
         return profile.id
 
-    read_filters(request.query_params, {})
     profile_id = await context.as_caller(request.headers.get("authorization"), attempt)
     return await listed(context, request, SenderFilter(kinds, profile_id), shown)
 

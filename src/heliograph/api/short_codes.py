@@ -59,7 +59,7 @@ DECODER = msgspec.json.Decoder(ShortCodeChange)
 
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /short_codes`, newest first."""
-    given = read_filters(request.query_params, FILTERS)
+    given = read_filters(request.query_params)
     profile_id = read_profile_filter(given.get(("messaging_profile_id", "eq")))
     return await listed(context, request, SenderFilter(KINDS, profile_id), short_code_body)
 

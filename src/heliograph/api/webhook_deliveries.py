@@ -172,7 +172,7 @@ async def replay_since(context: ApiContext, request: Request) -> Response:
 
 def read_filter(query: QueryParams) -> DeliveryFilter:
     """The filters of the list (Contract 10); raises a `Refusal`. `pending`, of the status, is an extension."""
-    filters = read_filters(query, FILTERS)
+    filters = read_filters(query)
     events = filters.get(("event_type", "eq"))
     return DeliveryFilter(
         status=_status(filters.get(("status", "eq"))),
