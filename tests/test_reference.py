@@ -27,6 +27,8 @@ def test_these_are_all_the_commands() -> None:
     """A command that goes away breaks somebody's script."""
     assert re.findall("^## heliograph (.*)$", reference(), re.MULTILINE) == [
         "serve",
+        "api",
+        "worker",
         "migrate",
         "organizations create",
         "organizations set",
@@ -56,6 +58,7 @@ def test_these_are_all_the_commands() -> None:
         "routes explain",
         "routes list",
         "smsc",
+        "nodes",
         "doctor",
         "demo",
     ]

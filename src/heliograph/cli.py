@@ -119,6 +119,8 @@ def _declare_demo(commands: Commands) -> None:
 
 _COMMANDS: Mapping[str, str] = {
     "serve": "serve",
+    "api": "serve",
+    "worker": "serve",
     "migrate": "migrate",
     "organizations": "organizations",
     "keys": "keys",
@@ -131,6 +133,7 @@ _COMMANDS: Mapping[str, str] = {
     "carriers": "carriers",
     "routes": "routes",
     "smsc": "smsc",
+    "nodes": "nodes",
     "doctor": "doctor",
 }
 """The module of `commands` that declares each command, in the order of the help; the demo is declared here."""

@@ -50,7 +50,9 @@ def commands_of(parent: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 
 
 def _section(command: argparse.ArgumentParser) -> str:
-    own = [action for action in command._actions if action.dest not in _EVERYWHERE]
+    own = [
+        action for action in command._actions if action.dest not in _EVERYWHERE and action.help is not argparse.SUPPRESS
+    ]
     usage = " ".join([command.prog, *(_in_usage(action) for action in own)])
     return f"\n## {command.prog}\n\n{command.description}\n\n    {usage}\n{_table(own)}"
 

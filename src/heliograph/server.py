@@ -2,13 +2,14 @@
 
     settings -> store -> carrier -> dispatcher, upkeep -> API -> HTTP
 
-Everything is started in that order and stopped in the reverse.
+Everything is started in that order and stopped in the reverse. A process may run a part of it (`Role`): the API and
+what sends meet in the store only.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -33,6 +34,7 @@ from heliograph.domain.delivery import Tries
 from heliograph.domain.errors import Refusal
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId
+from heliograph.domain.nodes import Role
 from heliograph.domain.numbers import NumberDirectory, parse_overrides
 from heliograph.domain.pricing import parse_amount, parse_rates
 from heliograph.domain.request_rate import RequestRate
@@ -43,6 +45,7 @@ from heliograph.jobs.handlers import HANDLERS
 from heliograph.jobs.runner import JobRunner
 from heliograph.log import get_logger
 from heliograph.outgoing import OutgoingHttp
+from heliograph.presence import Presence, this_process
 from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
@@ -70,9 +73,10 @@ class CannotServe(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that accepts requests."""
+    """A server that accepts requests, or works without any."""
 
     base_url: str
+    """Empty for a worker."""
     store: Store
     api_key: str | None = None
     messaging_profile_id: str | None = None
@@ -89,7 +93,7 @@ class Running:
             "from_number": self.from_number,
             "webhook_public_key": self.webhook_public_key,
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in told.items() if value}
 
 
 def open_store(settings: Settings) -> Store:
@@ -133,38 +137,63 @@ def _read(path: str) -> str | None:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, role: Role = Role.SERVE, listening: socket.socket | None = None
+) -> AsyncIterator[Running]:
     """A server for as long as the context lasts; it has stopped, with nothing in hand, when the context is left.
 
-    Raises `CannotServe`, `UnusableSchema`, `BadTable` and `StoreUnavailable`.
+    It listens where the settings say, unless it is given a socket that does. Raises `CannotServe`, `UnusableSchema`,
+    `BadTable` and `StoreUnavailable`.
     """
     tables = load_tables(settings)
     _check_webhook_url(settings.sandbox.webhook_url)
-    listening = _listen(settings.http.host, settings.http.port)
+    _check_role(role, settings.database.url)
+    if listening is None and role is not Role.WORKER:
+        listening = listen(settings)
     store = open_store(settings)
     try:
         await _prepare(store.engine, settings.database.url)
-        async with _started([store]), _serving(settings, store, tables, listening) as base_url:
-            yield await _introduce(store, settings, base_url)
+        async with _started([store]), _serving(settings, store, tables, role, listening) as base_url:
+            yield await _introduce(store, settings, base_url, role)
     finally:
-        listening.close()
+        if listening is not None:
+            listening.close()
         await store.engine.close()
 
 
+def _check_role(role: Role, database: str) -> None:
+    if role is not Role.SERVE and database.startswith("sqlite:"):
+        raise CannotServe(
+            f"'heliograph {role.value}' shares its database with other processes, and SQLite is for one: "
+            "name a PostgreSQL database, or run 'heliograph serve', which does everything."
+        )
+
+
 @asynccontextmanager
-async def _serving(settings: Settings, store: Store, tables: Tables, listening: socket.socket) -> AsyncIterator[str]:
-    sending, context = _sending(settings, store, tables)
-    own = _base_url(settings.http.host, listening) if settings.sandbox.enabled else None
-    context = replace(context, link_bases=link_bases(settings.links.domains, settings.links.public_scheme, own))
+async def _serving(
+    settings: Settings, store: Store, tables: Tables, role: Role, listening: socket.socket | None
+) -> AsyncIterator[str]:
+    parts = _parts(settings, store, tables)
+    base_url = "" if listening is None else address(settings, listening)
+    own = base_url if settings.sandbox.enabled else None
+    domains = link_bases(settings.links.domains, settings.links.public_scheme, own)
     carriers = ", ".join(_carriers(settings)) or "none"
-    async with _started([*sending, _Http(create_app(context), listening)]):
-        base_url = _base_url(settings.http.host, listening)
-        logger.info("the server has started", action="started", base_url=base_url, carriers=carriers)
+    said = {"role": role.value, "base_url": base_url, "carriers": carriers}
+    presence = _presence(store, parts, role)
+    http = [] if listening is None else [_Http(create_app(replace(parts.context, link_bases=domains)), listening)]
+    working = [parts.wiring.accepting] if role is Role.API else parts.working
+    async with _started([presence, *working, *http]):
+        logger.info("the server has started", action="started", **said)
         try:
             yield base_url
         finally:
-            logger.info("the server is stopping", action="stopping", carriers=carriers)
-    logger.info("the server has stopped", action="stopped", carriers=carriers)
+            logger.info("the server is stopping", action="stopping", **said)
+    logger.info("the server has stopped", action="stopped", **said)
+
+
+def _presence(store: Store, parts: "_Parts", role: Role) -> Presence:
+    names = () if role is Role.API else tuple(each.name for each in parts.wiring.carriers)
+    return Presence(store, this_process(parts.node, role, names), parts.wiring.in_hand)
 
 
 def _carriers(settings: Settings) -> Sequence[str]:
@@ -173,16 +202,29 @@ def _carriers(settings: Settings) -> Sequence[str]:
     return [*sandbox, *(f"{name} ({each.kind})" for name, each in settings.carriers.items())]
 
 
-def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence[Service], ApiContext]:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a server is made of."""
+
+    node: str
+    """The id of this process."""
+    wiring: Wiring
+    working: Sequence[Service]
+    """Everything with a loop but the API, in the order of starting."""
+    context: ApiContext
+
+
+def _parts(settings: Settings, store: Store, tables: Tables) -> _Parts:
     """What sends, and what the API works with.
 
     Without a carrier messages are taken and kept, nothing is claimed, and what waits past its validity expires.
     """
+    node = randomness.new_id(store.clock.now())
     http = OutgoingHttp(outgoing_options(settings))
     webhooks = WebhookSender(store, http, _webhook_options(settings))
     store.outbox.announced = webhooks.wake
     try:
-        wiring = wire(settings, store, tables)
+        wiring = wire(settings, store, tables, node)
     except ValueError as error:
         raise CannotServe(f"A carrier cannot be used: {error}") from error
     if not wiring.carriers:
@@ -207,7 +249,7 @@ def _sending(settings: Settings, store: Store, tables: Tables) -> tuple[Sequence
         own_numbers=settings.numbers.self_service,
         limits=_request_limits(settings, store),
     )
-    return [http, webhooks, *wiring.services, jobs], context
+    return _Parts(node, wiring, [http, webhooks, *wiring.services, jobs], context)
 
 
 def _billing(settings: Settings) -> Billing:
@@ -319,7 +361,9 @@ async def _prepare(engine: Engine, url: str) -> None:
     await require_usable(engine)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """Listen where the settings say. Raises `CannotServe`."""
+    host, port = settings.http.host, settings.http.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -327,14 +371,16 @@ def _listen(host: str, port: int) -> socket.socket:
         raise CannotServe(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
 
 
-def _base_url(host: str, listening: socket.socket) -> str:
+def address(settings: Settings, listening: socket.socket) -> str:
+    """The URL of what is listened on."""
+    host = settings.http.host
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listening.getsockname()[1]}"
 
 
-async def _introduce(store: Store, settings: Settings, base_url: str) -> Running:
+async def _introduce(store: Store, settings: Settings, base_url: str, role: Role) -> Running:
     """In the sandbox, a first organisation and a new key for this start; elsewhere only the address."""
-    if not settings.sandbox.enabled:
+    if not settings.sandbox.enabled or role is not Role.SERVE:
         await store.webhook_keys.ensure_all(store.clock.now())
         return Running(base_url, store)
     organization, profile = await _sandbox_account(store)
@@ -423,8 +469,8 @@ def _webhook_options(settings: Settings) -> WebhookOptions:
     )
 
 
-def write_ready_file(path: Path, running: Running) -> None:
-    """Say that requests are accepted; whoever waits for the file never sees half of it."""
+def write_ready_file(path: Path, told: Mapping[str, str]) -> None:
+    """Say that it works; whoever waits for the file never sees half of it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(running.ready())) + b"\n")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
     partial.replace(path)

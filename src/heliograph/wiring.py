@@ -8,8 +8,8 @@ settings --> carriers --> a dispatcher each
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from heliograph import randomness
 from heliograph.carrier_settings import SANDBOX, SmppSettings, UpstreamSettings
 from heliograph.carriers.interface import Carrier, Inbox
 from heliograph.carriers.sandbox import SandboxCarrier, SandboxOptions
@@ -19,7 +19,7 @@ from heliograph.carriers.smpp.options import Binds, SmppOptions, Tls, Validity
 from heliograph.carriers.smpp.parts import Manner
 from heliograph.carriers.upstream import UpstreamCarrier
 from heliograph.carriers.upstream_options import UpstreamOptions
-from heliograph.carriers.webhooks import Receiver
+from heliograph.carriers.upstream_webhooks import UpstreamWebhooks
 from heliograph.dispatch.dispatcher import Dispatcher, DispatchOptions
 from heliograph.dispatch.inquiry import Inquiry
 from heliograph.dispatch.number_health import NumberHealthCheck
@@ -54,7 +54,7 @@ class Wiring:
     carriers: Sequence[Carrier]
     http: OutgoingHttp
     """What calls upstreams, and fetches media for them."""
-    receivers: Mapping[str, Receiver]
+    receivers: Mapping[str, UpstreamWebhooks]
     sandbox: SandboxCarrier | None
 
     @property
@@ -64,10 +64,44 @@ class Wiring:
         rerouting = [self.rerouting] if self.rerouting else []
         return [self.http, *receiving, *rerouting, *self.dispatchers, *self.inquiries, self.upkeep, self.number_health]
 
+    @property
+    def accepting(self) -> Service:
+        """For a process that only takes requests: what comes in by them is kept, and no carrier is spoken to."""
+        by_request: list[HandsOver] = [*self.receivers.values(), *([self.sandbox] if self.sandbox else [])]
+        return Accepting(by_request, self.inbox)
+
     def wake(self) -> None:
         """Something is due at once."""
         for each in self.dispatchers:
             each.wake()
+
+    def in_hand(self) -> int:
+        """How many messages are claimed here and not yet done with."""
+        return sum(each.in_hand for each in self.dispatchers)
+
+
+class HandsOver(Protocol):
+    """Hands over what comes in, while there is somebody to hand it to."""
+
+    inbox: Inbox | None
+
+
+class Accepting:
+    """Those that hand over what a request brings, with the inbox that keeps it."""
+
+    def __init__(self, sources: Sequence[HandsOver], inbox: Inbox) -> None:
+        self._sources = sources
+        self._inbox = inbox
+
+    async def start(self) -> None:
+        """Take what comes."""
+        for each in self._sources:
+            each.inbox = self._inbox
+
+    async def stop(self) -> None:
+        """Refuse it from now on, so that it comes again elsewhere."""
+        for each in self._sources:
+            each.inbox = None
 
 
 class Receiving:
@@ -86,12 +120,14 @@ class Receiving:
         await self._carrier.stop()
 
 
-def wire(settings: Settings, store: Store, tables: Tables) -> Wiring:
-    """Everything between the store and the carriers. Raises `ValueError` for options that no carrier can have."""
+def wire(settings: Settings, store: Store, tables: Tables, node: str) -> Wiring:
+    """Everything between the store and the carriers, for the process `node`.
+
+    Raises `ValueError` for options that no carrier can have.
+    """
     http = OutgoingHttp(outgoing_options(settings, CONNECT))
     carriers, sandbox, receivers = _carriers(settings, store, http)
     planner = planner_of(settings)
-    node = randomness.new_id(store.clock.now())
     rerouting = Rerouting(store, carriers, planner, node) if carriers else None
     usable = rerouting.usable if rerouting else None
     sending = [each for each in carriers if _sends(settings, each.name)]
@@ -276,12 +312,12 @@ def upstream_options(name: str, given: UpstreamSettings, callback_url: str | Non
 
 def _carriers(
     settings: Settings, store: Store, http: OutgoingHttp
-) -> tuple[Sequence[Carrier], SandboxCarrier | None, Mapping[str, Receiver]]:
+) -> tuple[Sequence[Carrier], SandboxCarrier | None, Mapping[str, UpstreamWebhooks]]:
     sandbox = (
         SandboxCarrier(store.sandbox, store.clock, _sandbox_options(settings)) if settings.sandbox.enabled else None
     )
     carriers: list[Carrier] = [sandbox] if sandbox else []
-    receivers: dict[str, Receiver] = {}
+    receivers: dict[str, UpstreamWebhooks] = {}
     for name, given in settings.carriers.items():
         if isinstance(given, SmppSettings):
             carriers.append(SmppCarrier(smpp_options(name, given), store.parts, store.clock))

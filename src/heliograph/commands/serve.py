@@ -1,52 +1,105 @@
-"""`heliograph serve`: the service, until it is told to stop."""
+"""`heliograph serve`, and its parts `api` and `worker`: the service, until it is told to stop."""
 
 import argparse
 import asyncio
 import gc
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from heliograph import server
-from heliograph.commands.arguments import Commands, add_command
+from heliograph.commands.arguments import Commands, Run, add_command
 from heliograph.commands.failure import CommandFailed
+from heliograph.commands.processes import Given, run_processes
+from heliograph.domain.nodes import Role
 from heliograph.server import Running
 from heliograph.settings import Settings
 
+MOST_PROCESSES = 64
+
 
 def declare(commands: Commands) -> None:
-    """Add the command."""
-    serve = add_command(commands, "serve", "run the service", _serve)
-    serve.add_argument("--host", help="address to listen on")
-    serve.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
-    serve.add_argument("--sandbox", action="store_true", help="simulated carrier, handsets and test clock")
+    """Add the commands."""
+    serve = add_command(commands, "serve", "run the service: requests, and all that sends", _run_as(Role.SERVE))
+    _add_listening(serve)
+    _add_sandbox(serve)
     webhook_url = "where events of the sandbox's profile are sent"
     serve.add_argument("--webhook-url", dest="sandbox_webhook_url", metavar="URL", help=webhook_url)
-    serve.add_argument("--ready-file", type=Path, metavar="PATH", help="written once requests are accepted")
+    api = add_command(commands, "api", "take requests only, beside workers that send", _api)
+    _add_listening(api)
+    _add_sandbox(api)
+    processes = "processes that share the address"
+    api.add_argument("--processes", type=_process_count, default=1, metavar="N", help=processes)
+    api.add_argument("--given", type=Given.read, help=argparse.SUPPRESS)
+    worker = add_command(commands, "worker", "send, receive and report, without requests", _run_as(Role.WORKER))
+    _add_sandbox(worker)
+    for each in (serve, api, worker):
+        each.add_argument("--ready-file", type=Path, metavar="PATH", help="written once it works")
 
 
-def _serve(given: argparse.Namespace, settings: Settings) -> int:
-    if given.sandbox_webhook_url and not settings.sandbox.enabled:
-        raise CommandFailed("--webhook-url is for the sandbox's profile: give --sandbox too, or set it on a profile.")
-    run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where))
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes any free one")
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sandbox", action="store_true", help="simulated carrier, handsets and test clock")
+
+
+def _process_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_PROCESSES):
+        raise argparse.ArgumentTypeError(f"got '{text}', wanted a number from 1 to {MOST_PROCESSES}")
+    return int(text)
+
+
+def _run_as(role: Role) -> Run:
+    def run(given: argparse.Namespace, settings: Settings) -> int:
+        if getattr(given, "sandbox_webhook_url", None) and not settings.sandbox.enabled:
+            raise CommandFailed(
+                "--webhook-url is for the sandbox's profile: give --sandbox too, or set it on a profile."
+            )
+        run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where, role))
+        return 0
+
+    return run
+
+
+def _api(given: argparse.Namespace, settings: Settings) -> int:
+    if given.processes > 1:
+        return run_processes(given, settings)
+    inherited: Given | None = given.given
+    listening = None if inherited is None else socket.socket(fileno=inherited.listening)
+    parent = None if inherited is None else inherited.parent
+    serving = serve_until_signal(settings, given.ready_file, _say_where, Role.API, listening, parent)
+    run_with_uvloop(serving)
     return 0
 
 
 def _say_where(running: Running) -> None:
-    for name, value in running.ready().items():
+    for name, value in (running.ready() or {"ready": "yes"}).items():
         print(f"{name}: {value}", flush=True)
 
 
-async def serve_until_signal(settings: Settings, ready_file: Path | None, announce: Callable[[Running], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and stop."""
+async def serve_until_signal(
+    settings: Settings,
+    ready_file: Path | None,
+    announce: Callable[[Running], None],
+    role: Role = Role.SERVE,
+    listening: socket.socket | None = None,
+    parent: int | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the pipe to `parent` ends, then drain and stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    async with server.running(settings) as running:
+    if parent is not None:
+        loop.add_reader(parent, stop.set)
+    async with server.running(settings, role, listening) as running:
         if ready_file is not None:
-            server.write_ready_file(ready_file, running)
+            server.write_ready_file(ready_file, running.ready())
         announce(running)
         _settle_memory()
         await stop.wait()

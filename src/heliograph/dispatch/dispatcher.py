@@ -126,6 +126,11 @@ class Dispatcher(Loop):
         self._in_hand: set[asyncio.Task[None]] = set()
         self._draining = False
 
+    @property
+    def in_hand(self) -> int:
+        """How many messages are claimed and not yet done with."""
+        return len(self._in_hand)
+
     async def start(self) -> None:
         """Begin to claim."""
         self._draining = False

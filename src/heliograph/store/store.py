@@ -24,6 +24,7 @@ from heliograph.store.lanes import Delivery, DeliveryLanes, EndpointState, LaneC
 from heliograph.store.lapses import Expiry, LapseVerbs, Recovery
 from heliograph.store.links import Click, LinkBook
 from heliograph.store.messages import Acceptance, AcceptAnswer, CancelAnswer, Cancellation, MessageVerbs
+from heliograph.store.nodes import NodeBook
 from heliograph.store.number_health import NumberHealthBook
 from heliograph.store.numbers import SenderBook
 from heliograph.store.outbox import Outbox
@@ -75,6 +76,7 @@ class Store:
         self._sticky = StickyVerbs()
         self.number_health = NumberHealthBook(engine)
         self.rerouting = ReroutingVerbs(engine)
+        self.nodes = NodeBook(engine)
         self.inquiries = Inquiries(engine)
         self.links = LinkBook(engine, self.outbox)
         self.jobs = JobBook(engine)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -23,9 +23,10 @@ class ServerFailed(Exception):
 
 
 class ServerProcess:
-    """`heliograph serve --sandbox` on a free port.
+    """`heliograph serve --sandbox` on a free port; with a `role`, `heliograph api` or `heliograph worker` instead.
 
-    `settings` are environment variables without their prefix: `{"SANDBOX__RECEIPT_DELAY": "0"}`.
+    `settings` are environment variables without their prefix: `{"SANDBOX__RECEIPT_DELAY": "0"}`. `options` are given to
+    the command as they are.
     """
 
     def __init__(
@@ -36,12 +37,16 @@ class ServerProcess:
         sandbox: bool = True,
         port: int = 0,
         ready_file: Path | None = None,
+        role: str = "serve",
+        options: Sequence[str] = (),
     ) -> None:
         self.database_url = database_url
         self._ready_file = ready_file
         self._settings = dict(settings or {})
         self._sandbox = sandbox
         self._port = port
+        self._role = role
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: TemporaryDirectory[str] | None = None
         self.ready: dict[str, str] = {}
@@ -60,7 +65,8 @@ class ServerProcess:
         """Start it, and return once it accepts requests. Raises `ServerFailed`."""
         self._folder = TemporaryDirectory(prefix="heliograph-")
         log = Path(self._folder.name) / "log"
-        command = [sys.executable, "-m", "heliograph", "serve", "--port", str(self._port)]
+        command = [sys.executable, "-m", "heliograph", self._role, *self._options]
+        command += [] if self._role == "worker" else ["--port", str(self._port)]
         command += ["--database", self.database_url, *(["--sandbox"] if self._sandbox else [])]
         command += ["--ready-file", str(self._ready_file)] if self._ready_file else []
         environment = clean_environment() | {f"HELIOGRAPH_{name}": value for name, value in self._settings.items()}
@@ -69,7 +75,7 @@ class ServerProcess:
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
             )
         self.ready = self._read_ready()
-        if "base_url" not in self.ready:
+        if not self.ready:
             self._process.wait()
             written = log.read_text(errors="replace")
             self._clean_up()
@@ -130,11 +136,11 @@ class ServerProcess:
     def _read_ready(self) -> dict[str, str]:
         """The lines `name: value` that the server prints when it accepts requests, up to the last of them."""
         told: dict[str, str] = {}
-        last = b"webhook_public_key" if self._sandbox else b"base_url"
+        last = b"webhook_public_key" if self._sandbox and self._role == "serve" else b"base_url"
         for line in self._running().stdout or ():
             name, _, value = line.decode().strip().partition(": ")
             told[name] = value
-            if line.startswith(last):
+            if line.startswith((last, b"ready")):
                 break
         return told
 
