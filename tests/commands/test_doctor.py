@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from heliograph.domain.carriers import CarrierState
 from heliograph.domain.instant import MINUTE
+from heliograph.domain.nodes import Node, Role
 from heliograph.server import open_store
 from heliograph.settings import load
 from heliograph.store.store import Store
@@ -168,6 +170,34 @@ def test_carriers_are_looked_at_on_each_database(either_terminal: Terminal, tmp_
     assert checks["waiting in vain"].startswith("warning: 1 for gone. No process reports ")
     assert "carriers.agg-1.password = ***" in checks["settings"]
     assert "hunter2" not in "".join(checks.values())
+
+
+def test_processes_are_counted_and_missed(either_terminal: Terminal) -> None:
+    assert told(either_terminal).checks["processes"] == "ok: none up."
+    nodes = [Node(f"{NODE[:-1]}{each}", role, "a.example", each, "1") for each, role in enumerate([*Role, Role.API])]
+
+    async def started(store: Store) -> None:
+        for each in nodes:
+            await store.nodes.tell(each)
+
+    in_store(either_terminal.database_url, started)
+    assert told(either_terminal).checks["processes"] == "ok: 2 api, 1 serve, 1 worker up."
+
+    async def one_was_upgraded(store: Store) -> None:
+        await store.nodes.tell(replace(nodes[0], id=f"{NODE[:-1]}9", version="2"))
+
+    in_store(either_terminal.database_url, one_was_upgraded)
+    assert (
+        told(either_terminal).checks["processes"].startswith("warning: 2 api, 2 serve, 1 worker up, of versions 1, 2.")
+    )
+
+    async def a_minute_passed(store: Store) -> None:
+        await advance(store, MINUTE)
+        await store.nodes.tell(nodes[0])
+
+    in_store(either_terminal.database_url, a_minute_passed)
+    found = told(either_terminal, "--sandbox").checks["processes"]
+    assert found.startswith("warning: 1 serve up; 4 not heard of lately. See what became of those ")
 
 
 def test_a_service_without_carriers_is_warned_of(terminal: Terminal) -> None:

@@ -10,8 +10,9 @@ from heliograph.carriers.interface import OutcomeUnknown, TemporarilyRefused
 from heliograph.dispatch import rerouting as module
 from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.carriers import CarrierState
-from heliograph.domain.instant import HOUR, MINUTE, Instant
+from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Status
+from heliograph.domain.nodes import DEAD, Node, Role
 from heliograph.domain.routes import Route, Share
 from heliograph.service import Loop
 from heliograph.store.engine import StoreUnavailable
@@ -270,6 +271,19 @@ async def test_the_last_word_of_a_steady_carrier_counts_until_it_is_taken_back(s
     for house in houses:
         await store.rerouting.forget(house.rerouting._node, Instant(0))
     assert await told_lately(store) == []
+
+
+async def test_the_last_word_of_a_steady_carrier_does_not_count_once_its_process_is_dead(store: Store) -> None:
+    house = depot(store, Steady("one"))
+    await house.rerouting.look()
+    node = Node(house.rerouting._node, Role.WORKER, "a.example", 7, "1.2")
+    await store.nodes.tell(node)
+    await advance(store, DEAD - SECOND)
+    assert [each.state.name for each in await told_lately(store)] == ["one"]
+    await advance(store, HOUR)
+    assert await told_lately(store) == []
+    await store.nodes.tell(node)
+    assert [each.state.name for each in await told_lately(store)] == ["one"]
 
 
 # -------------------------------------------------------------------------------------------------------- log and stop

@@ -1,5 +1,6 @@
 """What the doctor makes of what it found: each fact judged, with what to do about it. Nothing here asks anybody."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +9,7 @@ from enum import StrEnum
 from heliograph.carrier_settings import SmppSettings
 from heliograph.carriers.smpp.fields import SPECIFIED_PASSWORD_SIZE
 from heliograph.domain.instant import MINUTE, SECOND, Instant
+from heliograph.domain.nodes import Node, Standing
 from heliograph.setting_kinds import MIB
 from heliograph.settings import Settings, changed
 from heliograph.store.health import DatabaseFacts, Safeguard
@@ -153,6 +155,21 @@ def _carrier_check(carrier: str, told: Sequence[NodeState]) -> Check:
     if last := max(errors)[1]:
         finding += f", at last: {last.rstrip('.')}"
     return Check(Level.WARNING if up else Level.PROBLEM, name, finding, "'heliograph carriers' shows more.")
+
+
+def process_check(nodes: Sequence[Node], now: Instant) -> Check:
+    """Who works on the database: whether all that were started are heard of, and are of one version."""
+    name, up = "processes", [each for each in nodes if each.standing(now) is Standing.UP]
+    roles = Counter(each.role.value for each in up)
+    finding = ", ".join(f"{count:,} {role}" for role, count in sorted(roles.items())) or "none"
+    if silent := len(nodes) - len(up):
+        advice = "See what became of those that 'heliograph nodes' shows as late or dead."
+        return Check(Level.WARNING, name, f"{finding} up; {silent:,} not heard of lately", advice)
+    versions = sorted({each.version for each in up})
+    if len(versions) > 1:
+        advice = "During an upgrade this is as it should be."
+        return Check(Level.WARNING, name, f"{finding} up, of versions {', '.join(versions)}", advice)
+    return Check(Level.OK, name, f"{finding} up")
 
 
 def _processes(count: int) -> str:

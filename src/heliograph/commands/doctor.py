@@ -16,6 +16,7 @@ from heliograph.commands.checks import (
     lateness,
     message_checks,
     password_checks,
+    process_check,
     sandbox_clock_check,
     schema_check,
     settings_check,
@@ -98,6 +99,7 @@ async def _examine_database(report: Report, store: Store, settings: Settings) ->
     await store.engine.synchronize_clock()
     overview, now = await store.reports.overview(), store.clock.now()
     told, waiting = await told_lately(store), await store.reports.waiting()
+    report.checks.append(process_check(await store.nodes.all(), now))
     report.checks.extend(carrier_checks(settings, told, waiting))
     report.checks.extend(message_checks(overview, now))
     report.messages = _figures(overview, now)

@@ -17,6 +17,7 @@ from heliograph.clock import monotonic
 from heliograph.domain.carriers import CarrierState
 from heliograph.domain.instant import DAY, MINUTE, SECOND, Instant
 from heliograph.domain.message import Message
+from heliograph.domain.nodes import Standing
 from heliograph.domain.planning import Planner
 from heliograph.log import get_logger
 from heliograph.service import Loop
@@ -50,9 +51,12 @@ class _Told:
 async def told_lately(store: Store) -> Sequence[NodeState]:
     """How carriers stand in the processes that run.
 
-    A steady carrier tells nothing while it is idle: where nothing of it is fresh, its last word counts.
+    A steady carrier tells nothing while it is idle: where nothing of it is fresh, its last word counts, unless its
+    process is known to be dead.
     """
-    told, since = await store.carrier_states(Instant(0)), store.clock.now() - FRESH
+    now = store.clock.now()
+    dead = {each.id for each in await store.nodes.all() if each.standing(now) is Standing.DEAD}
+    told, since = [each for each in await store.carrier_states(Instant(0)) if each.node not in dead], now - FRESH
     fresh = [each for each in told if each.at >= since]
     known = {each.state.name for each in fresh}
     # They come newest first.
