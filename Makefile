@@ -6,6 +6,8 @@ WORKERS ?= 2
 ARGS ?=
 # How many times longer than in `make test` the races and crashes of `make chaos` go on.
 ROUNDS ?= 10
+# Histories of `make simulate`.
+SEEDS ?= 10000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +20,7 @@ SMPP_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(SMPP_TESTS)/packag
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help chaos setup demo test lint types format docs coverage bench clean
+.PHONY: help chaos simulate setup demo test lint types format docs coverage bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +50,9 @@ docs: setup ## Write what the documentation takes from the code
 
 chaos: setup ## Races and crashes in their long form; ARGS="..." are passed to pytest
 	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rP --timeout 1800 tests/chaos $(ARGS)
+
+simulate: setup ## Play the whole service by SEEDS seeds, each one a history of crashes and lost answers
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes $(WORKERS) $(ARGS)
 
 coverage: setup ## Show which lines and branches no test reaches
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov=heliograph $(ARGS)
