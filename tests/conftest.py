@@ -25,8 +25,6 @@ _SOURCE = Path(__file__).parent.parent / "src"
 _NODE_MODULES = Path(__file__).parent / "sdk" / "node" / "node_modules"
 _LENT = pytest.StashKey[tuple[ExitStack, str]]()
 _WORKER_INPUT = "postgres_url"
-_SHARED_SERVERS = frozenset({"accounts", "pair", "service"})
-"""Fixtures behind which servers stand that last for the session."""
 
 # In CI the library's own choice: the same examples each time. No deadline anywhere: a busy machine is no bug.
 hypothesis.settings.register_profile(
@@ -66,15 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(_SOURCE, quiet=2, invalidation_mode=by_content)
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give the tests that share a server to one worker, so that it is started once and not by each worker."""
-    for item in items:
-        shared = _SHARED_SERVERS.intersection(getattr(item, "fixturenames", ()))
-        if shared:
-            callspec = getattr(item, "callspec", None)
-            kind = callspec.params.get("database_kind", "") if callspec else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{min(shared)}-{kind}"))
+    from tests.distribution import distribution  # without pytest-xdist it cannot be imported
+
+    return distribution(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

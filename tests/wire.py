@@ -24,7 +24,7 @@ from heliograph.store.schema import migrate
 from heliograph.store.store import Store
 from heliograph.testing.server_process import ServerProcess
 from tests.builders import new_id
-from tests.databases import fresh_database
+from tests.databases import BackgroundLoop, fresh_database
 from tests.description import check
 
 Made = TypeVar("Made")
@@ -245,24 +245,61 @@ class Accounts:
         return self._beside(found)
 
     def _beside(self, work: Callable[[Store], Awaitable[Made]]) -> Made:
-        """Do something with a store of our own, in a thread, because the caller's may have a running event loop."""
+        """Do something with a store of our own."""
+        lasting = _BESIDE.get(self._server)
+        if lasting is not None:
+            return lasting.do(work)
+        once = _Beside(self._server.database_url)
+        try:
+            return once.do(work)
+        finally:
+            once.close()
+
+
+class _Beside:
+    """Somebody at the database of a server, beside it."""
+
+    def __init__(self, database_url: str) -> None:
+        self._loop = BackgroundLoop()
+        self._engine = open_engine(database_url, sandbox=True)
+
+    def do(self, work: Callable[[Store], Awaitable[Made]]) -> Made:
+        """With a store that remembers nothing yet."""
 
         async def run() -> Made:
-            store = Store(open_engine(self._server.database_url, sandbox=True))
-            try:
-                await store.engine.synchronize_clock()
-                return await work(store)
-            finally:
-                await store.engine.close()
+            store = Store(self._engine)
+            await self._engine.synchronize_clock()
+            return await work(store)
 
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, run()).result()
+        return self._loop.run(run())
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._loop.run(self._engine.close())
+        self._loop.close()
+
+
+_BESIDE: dict[ServerProcess, _Beside] = {}
+"""Of the servers that many tests share."""
+
+
+@contextmanager
+def _shared(server: ServerProcess) -> Iterator[ServerProcess]:
+    """A server at which more is done in its database than once."""
+    with server:
+        beside = _BESIDE[server] = _Beside(server.database_url)
+        try:
+            yield server
+        finally:
+            del _BESIDE[server]
+            beside.close()
 
 
 @contextmanager
 def on_sqlite(folder: Path, **settings: str) -> Iterator[ServerProcess]:
     """A server on a new SQLite file whose receipts come at once."""
-    with ServerProcess(f"sqlite:///{folder / 'h.db'}", {"SANDBOX__RECEIPT_DELAY": "0", **settings}) as server:
+    url = f"sqlite:///{folder / 'h.db'}"
+    with _shared(ServerProcess(url, {"SANDBOX__RECEIPT_DELAY": "0", **settings})) as server:
         yield server
 
 
@@ -272,5 +309,5 @@ def on_postgres(admin_url: str, **settings: str) -> Iterator[ServerProcess]:
     with fresh_database(admin_url) as url:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, migrate(url)).result()
-        with ServerProcess(url, {"SANDBOX__RECEIPT_DELAY": "0", **settings}) as server:
+        with _shared(ServerProcess(url, {"SANDBOX__RECEIPT_DELAY": "0", **settings})) as server:
             yield server

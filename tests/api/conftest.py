@@ -8,6 +8,8 @@ from tests.wire import Accounts, Caller, on_postgres, on_sqlite
 
 MAX_BODY = 16 * 1024
 LINK_DOMAIN = "go.example.com"
+on_one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
+"""For what is answered before a database is asked, or whatever it answers: the other would prove the same again."""
 
 
 @pytest.fixture(scope="session")

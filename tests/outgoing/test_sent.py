@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -59,7 +60,7 @@ async def test_nothing_was_sent_where_nobody_listens() -> None:
 
 
 async def test_nothing_was_sent_where_tls_does_not_come_about() -> None:
-    async with endpoint() as place, client() as http:
+    async with endpoint() as place, client(replace(LOCAL, connect=SECOND)) as http:
         assert not (await failure(http, f"https://127.0.0.1:{place.port}/")).sent
 
 

@@ -1,6 +1,6 @@
 """Statements of the hot path find their rows by an index, however much there is beside them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import contextmanager
 from re import compile as regex
 from typing import Any
@@ -21,6 +21,7 @@ from heliograph.store.rerouting import MOVE
 from heliograph.store.store import Store
 from heliograph.store.tables import message_parts, messages, receipts
 from tests.builders import make_message, new_id
+from tests.store.conftest import Filled
 
 ORGANIZATION = "00000000-0000-7000-8000-000000000001"
 LANE, KEY = "ix_messages_lane", "ix_messages_receipt_key"
@@ -90,9 +91,8 @@ def _receipt(number: int, now: Instant) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-async def busy(store: Store) -> Store:
-    """A store with a backlog, whose database knows its sizes."""
+async def backlog(store: Store) -> None:
+    """Fill a database, and let it know its sizes."""
     now = store.clock.now()
     async with store.engine.transaction() as transaction:
         for table, rows in (
@@ -102,7 +102,28 @@ async def busy(store: Store) -> Store:
         ):
             await transaction.execute(insert(table), rows)
         await transaction.execute(text("ANALYZE"))
-    return store
+
+
+@pytest.fixture
+async def busy(filled: Filled) -> AsyncIterator[Store]:
+    """A store with a backlog, whose database knows its sizes."""
+    async with filled(backlog) as opened:
+        yield opened
+
+
+def literal(value: Any) -> str:
+    """A value within a statement."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, list | tuple):
+        return f"'{{{','.join('NULL' if each is None else quoted(each) for each in value)}}}'"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(element: Any) -> str:
+    """An element within an array within a text."""
+    escaped = str(element).replace("\\", "\\\\").replace('"', '\\"').replace("'", "''")
+    return f'"{escaped}"'
 
 
 async def explained(store: Store, sql: str, arguments: Sequence[Any]) -> list[str]:
@@ -114,7 +135,8 @@ async def explained(store: Store, sql: str, arguments: Sequence[Any]) -> list[st
             return ["\n".join(row[3] for row in found)]
         looked = await driver.fetch(f"EXPLAIN {sql}", *arguments)
         await driver.execute(f"SET plan_cache_mode = force_generic_plan; PREPARE asked AS {sql}")
-        values = f"({', '.join(['NULL'] * len(arguments))})" if arguments else ""
+        # The values as they are: of null nothing can be, and no partition would be looked into.
+        values = f"({', '.join(map(literal, arguments))})" if arguments else ""
         generic = await driver.fetch(f"EXPLAIN EXECUTE asked{values}")
         await driver.execute("DEALLOCATE asked; RESET plan_cache_mode")
         return ["\n".join(row[0] for row in each) for each in (looked, generic)]

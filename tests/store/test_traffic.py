@@ -1,5 +1,6 @@
 """Records of both directions stand in one order, and are found along indexes whatever there is beside them."""
 
+from collections.abc import AsyncIterator
 from re import compile as regex
 from typing import Any
 
@@ -15,6 +16,7 @@ from heliograph.store.between import Between
 from heliograph.store.store import Store
 from heliograph.store.tables import inbound_messages, messages
 from heliograph.store.traffic import Condition, RecordFilter
+from tests.store.conftest import Filled
 from tests.store.test_query_plans import explained, listening
 
 MINE = OrganizationId("00000000-0000-7000-8000-000000000001")
@@ -66,8 +68,7 @@ def inbound(number: int, at: Instant) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-async def busy(store: Store) -> Store:
+async def hours(store: Store) -> None:
     """A message out and one in every second, for almost three hours; the database knows its sizes."""
     now = store.clock.now()
     async with store.engine.transaction() as transaction:
@@ -76,7 +77,13 @@ async def busy(store: Store) -> Store:
             rows = [made(number, Instant(now - number * SECOND - shift)) for number in range(MANY)]
             await transaction.execute(insert(table), rows)
         await transaction.execute(text("ANALYZE"))
-    return store
+
+
+@pytest.fixture
+async def busy(filled: Filled) -> AsyncIterator[Store]:
+    """A store with all of that."""
+    async with filled(hours) as opened:
+        yield opened
 
 
 async def require_indexes(store: Store, asked: list[Any], *, tables: int = 2) -> None:

@@ -1,0 +1,35 @@
+"""How the processes of a run share the tests: whoever starts a server for many tests does them all.
+
+pytest-xdist has marks for that, `--dist loadgroup`; with pytest 9.2 they have no effect (its issue 1386).
+"""
+
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it ships no types
+
+SHARED_SERVERS = ("tests/api/", "tests/sdk/")
+"""Folders whose tests share a server on each database."""
+APART = ("tests/availability/", "tests/chaos/", "tests/simulation/")
+"""Folders whose tests are long, and share nothing."""
+
+
+class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """Hands out tests by what they share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return shared_by(nodeid)
+
+
+def shared_by(nodeid: str) -> str:
+    """What tests have in common that one process has to do."""
+    file, _, test = nodeid.partition("::")
+    if file.startswith(APART):
+        return nodeid
+    folder = f"{file.rpartition('/')[0]}/"
+    kind = next((each for each in ("postgresql", "sqlite") if each in test.partition("[")[2]), None)
+    return f"{folder}{kind}" if folder in SHARED_SERVERS and kind else file
+
+
+def distribution(config: Any, log: Any) -> Distribution | None:
+    """For a run with `--dist loadgroup`; None leaves it to pytest-xdist."""
+    return Distribution(config, log) if config.getvalue("dist") == "loadgroup" else None
