@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -49,9 +49,10 @@ from heliograph.presence import Presence, this_process
 from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
-from heliograph.store.engine import Engine, SqliteEngine, open_engine
+from heliograph.store.engine import Engine, SqliteEngine, StoreUnavailable, open_engine
 from heliograph.store.health import require_answer
 from heliograph.store.pace import take_requests
+from heliograph.store.partitions import Partitions
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
@@ -359,6 +360,9 @@ async def _prepare(engine: Engine, url: str) -> None:
     if isinstance(engine, SqliteEngine) and await schema_state(engine) is SchemaState.EMPTY:
         await migrate(url)
     await require_usable(engine)
+    with suppress(StoreUnavailable):  # a lock that is not to be had now: whoever clears up tries again
+        await engine.synchronize_clock()
+        await Partitions(engine).make_ahead()
 
 
 def listen(settings: Settings) -> socket.socket:

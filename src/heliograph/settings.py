@@ -140,7 +140,7 @@ class Dispatch(Section):
     poll_interval: int = setting(
         200 * MILLISECOND,
         duration(10 * MILLISECOND, 10 * SECOND),
-        "How often the database is asked when nothing is known to be due.",
+        "How often the database is asked when nothing is known to be due; after 10 quiet seconds once a second.",
     )
     # Contract 8.3.
     validity: int = setting(HOUR, duration(MICROSECOND), "How long a released message may wait before it expires.")
@@ -216,7 +216,7 @@ class Webhooks(Section):
     poll_interval: int = setting(
         200 * MILLISECOND,
         duration(10 * MILLISECOND, 10 * SECOND),
-        "How often the database is asked when nothing is known to be due.",
+        "How often the database is asked when nothing is known to be due; after 10 quiet seconds once a second.",
     )
     scheduled_event: bool = setting(False, flag(), "Send `message.scheduled`, which the provider does not have.")
     cancelled_event: bool = setting(False, flag(), "Send `message.cancelled`, which the provider does not have.")
@@ -307,6 +307,10 @@ class Retention(Section):
 
     # Contract 1.4.
     messages: int = setting(10 * DAY, duration(DAY, 3660 * DAY), "How long after its creation a message can be read.")
+    links: int = setting(
+        90 * DAY, duration(DAY, 3660 * DAY), "How long after its message was created a short link leads on."
+    )
+    reports: int = setting(30 * DAY, duration(DAY, 3660 * DAY), "How long after it was asked for a report is kept.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from heliograph.dispatch.inquiry import Inquiry
 from heliograph.dispatch.number_health import NumberHealthCheck
 from heliograph.dispatch.reception import Receptionist, ReceptionOptions
 from heliograph.dispatch.rerouting import Rerouting
+from heliograph.dispatch.retention import Retention
 from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.compose import Tables
 from heliograph.domain.instant import SECOND
@@ -49,6 +50,7 @@ class Wiring:
     dispatchers: Sequence[Dispatcher]
     upkeep: Upkeep
     number_health: NumberHealthCheck
+    retention: Retention
     rerouting: Rerouting | None
     inquiries: Sequence[Inquiry]
     carriers: Sequence[Carrier]
@@ -62,7 +64,8 @@ class Wiring:
         """Everything with a loop, in the order of starting: who receives before who sends."""
         receiving = [Receiving(each, self.inbox) for each in self.carriers]
         rerouting = [self.rerouting] if self.rerouting else []
-        return [self.http, *receiving, *rerouting, *self.dispatchers, *self.inquiries, self.upkeep, self.number_health]
+        looking = [self.upkeep, self.number_health, self.retention]
+        return [self.http, *receiving, *rerouting, *self.dispatchers, *self.inquiries, *looking]
 
     @property
     def accepting(self) -> Service:
@@ -145,6 +148,12 @@ def wire(settings: Settings, store: Store, tables: Tables, node: str) -> Wiring:
             {name: each.settle_after for name, each in settings.carriers.items()},
         ),
         number_health=NumberHealthCheck(store, settings.numbers.health_interval),
+        retention=Retention(
+            store,
+            messages=settings.retention.messages,
+            links=settings.retention.links,
+            reports=settings.retention.reports,
+        ),
         rerouting=rerouting,
         inquiries=[
             Inquiry(store, each, inbox, settings.unconfirmed_after(each.name))

@@ -5,7 +5,7 @@ import asyncio
 from heliograph.domain.lifecycle import Status
 from heliograph.store.messages import Acceptance, Accepted
 from heliograph.store.store import Store
-from tests.builders import accept, accepted, epoch, make_account, make_message
+from tests.builders import accept, accepted, change_account, epoch, make_account, make_message
 
 
 async def test_what_was_taken_is_read_back_as_it_was(store: Store) -> None:
@@ -29,16 +29,19 @@ async def test_the_same_message_given_twice_is_taken_once(store: Store) -> None:
 
 
 async def test_a_change_of_the_accounts_makes_an_acceptance_stale(store: Store) -> None:
+    organization, _ = await make_account(store)
     before = await epoch(store)
-    await make_account(store)
-    assert (await store.accept(Acceptance([make_message(store)], before, 10))).outcome is Accepted.STALE
+    await change_account(store, organization)
+    message = make_message(store, organization_id=organization.id)
+    assert (await store.accept(Acceptance([message], before, 10))).outcome is Accepted.STALE
     assert (await store.reports.overview()).by_status["scheduled"] == 0
 
 
 async def test_what_was_committed_is_taken_even_when_it_is_stale_by_now(store: Store) -> None:
-    message, before = make_message(store), await epoch(store)
+    organization, _ = await make_account(store)
+    message, before = make_message(store, organization_id=organization.id), await epoch(store)
     await store.accept(Acceptance([message], before, 10))
-    await make_account(store)
+    await change_account(store, organization)
     assert (await store.accept(Acceptance([message], before, 10))).outcome is Accepted.TAKEN
 
 

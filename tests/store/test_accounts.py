@@ -99,7 +99,7 @@ async def test_the_pool_of_a_profile_has_its_numbers_only(store: Store) -> None:
     _, profile = await make_account(store)
     number = await add_sender(store, profile)
     await add_sender(store, profile, "12345", kind=AddressKind.SHORT_CODE)
-    assert await store.accounts.pool(profile.id) == [number]
+    assert await store.accounts.pool(profile.organization_id, profile.id) == [number]
 
 
 async def test_profiles_are_listed_newest_first_by_pages_and_filters(store: Store) -> None:

@@ -8,7 +8,18 @@ from heliograph.domain.lifecycle import Status
 from heliograph.domain.message import Message
 from heliograph.store.messages import Accepted, CancelAnswer, Cancellation
 from heliograph.store.store import Store
-from tests.builders import accept, accepted, advance, claim, epoch, make_account, make_message, new_id, status_of
+from tests.builders import (
+    accept,
+    accepted,
+    advance,
+    change_account,
+    claim,
+    epoch,
+    make_account,
+    make_message,
+    new_id,
+    status_of,
+)
 
 
 async def cancel(store: Store, message: Message, cutoff: int = MINUTE) -> CancelAnswer:
@@ -98,8 +109,9 @@ async def test_owner_and_stranger_in_one_batch_get_their_own_answers(store: Stor
 
 
 async def test_a_caller_recognised_under_an_older_epoch_cancels_nothing(store: Store) -> None:
-    message, before = await accepted(store), await epoch(store)
-    await make_account(store)
+    organization, _ = await make_account(store)
+    message, before = await accepted(store, organization_id=organization.id), await epoch(store)
+    await change_account(store, organization)
     answer = await store.cancel(Cancellation(message.organization_id, message.id, 0, before))
     assert answer.stale
     assert await status_of(store, message) is Status.SCHEDULED

@@ -104,17 +104,17 @@ async def test_deleted_settings_are_gone_and_the_others_are_not(store: Store) ->
 async def test_what_is_remembered_is_forgotten_by_every_change(store: Store) -> None:
     _, profile = await make_account(store)
     known = store.accounts.autoresponses
-    assert await known(profile.id) == []
+    assert await known(profile.organization_id, profile.id) == []
     made = await create(store, profile)
-    assert await known(profile.id) == []
+    assert await known(profile.organization_id, profile.id) == []
     await store.accounts.refresh()
-    assert await known(profile.id) == [made]
+    assert await known(profile.organization_id, profile.id) == [made]
     changed = await store.consent.change_autoresponse(replace(made, keywords=("BYE",)))
     await store.accounts.refresh()
-    assert await known(profile.id) == [changed]
+    assert await known(profile.organization_id, profile.id) == [changed]
     await store.consent.delete_autoresponse(made.organization_id, made.profile_id, made.id)
     await store.accounts.refresh()
-    assert await known(profile.id) == []
+    assert await known(profile.organization_id, profile.id) == []
 
 
 async def test_what_is_remembered_is_of_one_profile_and_the_last_changed_first(store: Store) -> None:
@@ -124,7 +124,7 @@ async def test_what_is_remembered_is_of_one_profile_and_the_last_changed_first(s
     second = await create(store, profile, updated_at=Instant(2_000))
     await create(store, other)
     await store.accounts.refresh()
-    assert await store.accounts.autoresponses(profile.id) == [first, second]
+    assert await store.accounts.autoresponses(profile.organization_id, profile.id) == [first, second]
 
 
 async def test_what_does_not_happen_leaves_the_epoch_alone(store: Store) -> None:
@@ -190,7 +190,8 @@ async def test_a_profile_has_no_more_settings_than_can_be_looked_through(store: 
     before = await epoch(store)
     with pytest.raises(TooManyAutoresponses):
         await create(store, profile)
-    assert (len(await store.accounts.autoresponses(profile.id)), await epoch(store)) == (MAX_AUTORESPONSES, before)
+    found = await store.accounts.autoresponses(profile.organization_id, profile.id)
+    assert (len(found), await epoch(store)) == (MAX_AUTORESPONSES, before)
 
 
 async def test_opt_outs_are_listed_newest_first_by_pages(store: Store) -> None:

@@ -23,7 +23,18 @@ from heliograph.store.messages import Accepted, CancelAnswer, Cancellation
 from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from heliograph.store.tables import inbound_messages, messages, opt_outs, webhook_deliveries
-from tests.builders import accept, accepted, advance, claim, epoch, make_account, make_message, new_id, status_of
+from tests.builders import (
+    accept,
+    accepted,
+    advance,
+    change_account,
+    claim,
+    epoch,
+    make_account,
+    make_message,
+    new_id,
+    status_of,
+)
 
 NUMBER = "+18445550001"
 OTHER_NUMBER = "+18445550002"
@@ -214,26 +225,26 @@ async def test_the_answer_to_a_commit_may_be_lost_and_nothing_follows_twice(stor
 
 
 async def test_what_was_kept_is_known_also_when_accounts_changed_since(store: Store) -> None:
-    _, profile = await make_account(store)
+    organization, profile = await make_account(store)
     asked = Reception(make_inbound(store, profile), await epoch(store))
     assert await store.receive(asked) is Received.KEPT
-    await make_account(store, "Other")
+    await change_account(store, organization)
     assert await store.receive(asked) is Received.KNOWN
 
 
 async def test_what_was_judged_by_older_accounts_is_not_kept(store: Store) -> None:
-    _, profile = await make_account(store)
+    organization, profile = await make_account(store)
     asked = Reception(make_inbound(store, profile, operation=Operation.STOP), await epoch(store), "STOP")
-    await make_account(store, "Other")
+    await change_account(store, organization)
     assert await store.receive(asked) is Received.STALE
     assert await store.engine.fetch(select(inbound_messages.c.id)) == []
     assert await holding(store, profile) == []
 
 
 async def test_of_a_stale_and_a_current_one_in_one_commit_each_has_its_answer(store: Store) -> None:
-    _, profile = await make_account(store)
+    organization, profile = await make_account(store)
     before = await epoch(store)
-    await make_account(store, "Other")
+    await change_account(store, organization)
     now = await epoch(store)
     asked = [Reception(make_inbound(store, profile), each) for each in (before, now, before)]
     answers = await asyncio.gather(*map(store.receive, asked))

@@ -19,7 +19,7 @@ from heliograph.store.lapses import Expiry
 from heliograph.store.messages import Acceptance, AcceptAnswer, Accepted, Cancellation
 from heliograph.store.pace import hold_slots
 from heliograph.store.store import Store
-from tests.builders import MANY, accepted, advance, epoch, make_account, make_message, new_id
+from tests.builders import MANY, accepted, advance, change_account, epoch, make_account, make_message, new_id
 from tests.chaos.evidence import pending
 from tests.store.histories import history, overdue, read
 from tests.store.test_inbound import said
@@ -190,9 +190,11 @@ async def test_in_one_commit_only_those_of_a_full_queue_are_refused(store: Store
 
 
 async def test_a_refused_message_takes_no_slot(store: Store) -> None:
+    organization, _ = await make_account(store)
     stale = await epoch(store)
-    await make_account(store)
-    message, before = make_message(store, send_in=None), await free_slot(store, SENDER)
+    await change_account(store, organization)
+    message = make_message(store, send_in=None, organization_id=organization.id)
+    before = await free_slot(store, SENDER)
     answer = await store.accept(Acceptance([message], stale, MANY, [SENDER]))
     assert answer.outcome is Accepted.STALE
     assert await free_slot(store, SENDER) == before

@@ -1,5 +1,6 @@
 """The schema's version, and that migrations lead to the tables the code knows."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,10 +13,29 @@ from sqlalchemy.exc import DBAPIError
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
+from heliograph.domain.instant import DAY, Instant
 from heliograph.store.accounts import to_profile
 from heliograph.store.engine import StoreUnavailable, open_engine
+from heliograph.store.partition_ddl import is_partition
 from heliograph.store.schema import SchemaState, UnusableSchema, migrate, require_usable, schema_state
-from heliograph.store.tables import SCHEMA_VERSION, messaging_profiles, metadata, organizations, schema_version
+from heliograph.store.tables import (
+    SCHEMA_VERSION,
+    message_events,
+    messages,
+    messaging_profiles,
+    metadata,
+    organizations,
+    schema_version,
+)
+from tests.store.test_retention import event_of, message
+
+
+def schema_of(connection: Connection, revision: str) -> None:
+    """Bring an empty database to an earlier schema."""
+    config = Config()
+    config.set_main_option("script_location", "heliograph:store/migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 async def state(url: str, **changed: int) -> SchemaState:
@@ -62,7 +82,8 @@ async def test_an_empty_database_is_not_usable(database_url: str) -> None:
 
 async def test_the_migrations_lead_to_the_tables_of_the_code(prepared_database_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        whole: dict[str, Any] = {"include_name": lambda name, kind, _: kind != "table" or not is_partition(name)}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=whole), metadata))
 
     engine = open_engine(prepared_database_url)
     async with engine.sqlalchemy.connect() as connection:
@@ -70,20 +91,54 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(prepared_database_u
     await engine.close()
 
 
-async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:
-    def first_schema(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", "heliograph:store/migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+async def test_of_several_that_migrate_at_once_one_does_it(database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        return  # SQLite is for one process, and lets one write at a time
+    await asyncio.gather(*(migrate(database_url) for _ in range(3)))
+    assert await state(database_url) is SchemaState.CURRENT
 
+
+FILES = """
+SELECT relname::text AS name, pg_relation_filenode(oid) AS file FROM pg_class
+WHERE relname ~ '^(pk_|ix_)?(messages|message_parts|receipts|webhook_deliveries|webhook_attempts)'
+AND relkind IN ('r', 'i')
+"""
+
+
+async def test_a_full_database_is_partitioned_without_copying_it_and_beside_who_is_at_work(database_url: str) -> None:
+    engine = open_engine(database_url)
+    if engine.sqlalchemy.dialect.name != "postgresql":
+        await engine.close()
+        return
+    async with engine.sqlalchemy.begin() as connection:
+        await connection.run_sync(lambda found: schema_of(found, "0005"))
+    async with engine.transaction() as transaction:
+        for number in range(50):
+            row = message(Instant(engine.clock.now() - number * DAY))
+            await transaction.execute(insert(messages).values(row))
+            await transaction.execute(insert(message_events).values(event_of(row)))
+    before = {row["name"]: row["file"] for row in await engine.fetch(text(FILES))}
+    async with engine.sqlalchemy.connect() as at_work:
+        driver: Any = (await at_work.get_raw_connection()).driver_connection
+        known = await driver.prepare("SELECT count(*) FROM messages WHERE status = $1")
+        assert await known.fetchval("delivered") == 50
+        await migrate(database_url)
+        assert await known.fetchval("delivered") == 50
+    after = {row["name"]: row["file"] for row in await engine.fetch(text(FILES))}
+    assert {f"{name}_first": file for name, file in before.items()}.items() <= after.items()
+    left = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname = 'before_partitions'"
+    assert await engine.fetch(text(left)) == []
+    await engine.close()
+
+
+async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:
     organization_id = OrganizationId("01900000-0000-7000-8000-000000000001")
     links = '"url_shortener_settings":{"prefix":5}'  # nobody judged them then
     settings = f'{{"webhook_url":"","webhook_failover_url":"https://example.com/hooks",{links}}}'
     row = {"id": organization_id, "organization_id": organization_id, "name": "Acme", "settings": settings}
     engine = open_engine(database_url)
     async with engine.sqlalchemy.begin() as connection:
-        await connection.run_sync(first_schema)
+        await connection.run_sync(lambda found: schema_of(found, "0001"))
     async with engine.transaction() as transaction:
         await transaction.execute(insert(organizations).values(id=organization_id, name="Acme", created_at=1))
         await transaction.execute(insert(messaging_profiles).values(**row, created_at=1, updated_at=1))
@@ -95,15 +150,9 @@ async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_m
 
 
 async def test_a_migration_that_ends_in_the_middle_has_done_nothing(database_url: str) -> None:
-    def third_schema(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", "heliograph:store/migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-
     engine = open_engine(database_url)
     async with engine.sqlalchemy.begin() as connection:
-        await connection.run_sync(third_schema)
+        await connection.run_sync(lambda found: schema_of(found, "0003"))
     async with engine.sqlalchemy.begin() as connection:
         # The last table of the fourth schema is in the way.
         await connection.execute(text("CREATE TABLE job_pages (id INTEGER)"))

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from heliograph.domain.accounts import Organization, Profile
 from heliograph.domain.events import EventType
 from heliograph.domain.instant import DAY, HOUR, MINUTE, Instant
+from heliograph.domain.lifecycle import Change
 from heliograph.domain.message import Message
-from heliograph.domain.outcome import EXPIRED, NEVER_ANSWERED
+from heliograph.domain.outcome import CANNOT_CARRY, EXPIRED, NEVER_ANSWERED
 from heliograph.domain.pacing import Pace
 from heliograph.domain.spending import Budget, budget_of, day_of
 from heliograph.store.batch import Batch
@@ -30,6 +31,7 @@ from heliograph.store.messages import (
     MessageVerbs,
 )
 from heliograph.store.outbox import LOG
+from heliograph.store.outcomes import Outcome
 from heliograph.store.spending import DailySpending
 from heliograph.store.store import Store
 from heliograph.store.tables import profile_spend, webhook_deliveries
@@ -173,6 +175,18 @@ async def test_what_expires_unsent_is_given_back(store: Store) -> None:
     await advance(store, 2 * MINUTE)
     assert await store.expire(Expiry(10, EXPIRED, NEVER_ANSWERED)) == (1, 0)
     assert await spent(store, profile) == 0
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_what_was_refused_is_given_back_once_unless_it_left(store: Store, left: bool) -> None:
+    _, profile = await limited(store)
+    await to_noon(store)
+    message = await taken(store, profile)
+    token, _ = await claim(store)
+    now = store.clock.now()
+    refused = Outcome(message.id, token, Change.REFUSE, now, left_at=now if left else None, error=CANNOT_CARRY)
+    assert [await store.record(refused) for _ in range(2)] == [True, False]
+    assert await spent(store, profile) == (COST if left else 0)
 
 
 async def test_what_a_full_queue_refuses_is_not_counted(store: Store) -> None:

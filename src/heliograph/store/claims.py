@@ -93,7 +93,7 @@ def _claim(sql: Sql, statuses: Sequence[Status]) -> Any:
     due = _due(sql, statuses).cte("due")
     return (
         update(messages)
-        .where(messages.c.id.in_(select(due.c.id)))
+        .where(messages.c.id.in_(sql.few(due)))
         .values(
             status=word(result(Change.CLAIM)),
             claim_token=scalar("token", ID),

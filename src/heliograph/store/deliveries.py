@@ -21,6 +21,7 @@ from heliograph.store.inbound import to_inbound
 from heliograph.store.lanes import Attempt, Delivery, to_delivery
 from heliograph.store.messages import MESSAGE_COLUMNS, to_message
 from heliograph.store.outbox import Outbox
+from heliograph.store.redaction import hiding_profiles
 from heliograph.store.tables import (
     inbound_messages,
     messages,
@@ -29,6 +30,8 @@ from heliograph.store.tables import (
     webhook_deliveries,
 )
 
+PATIENCE = 20.0
+"""Seconds that a request waits for what may read every delivery of an organisation."""
 REPLAYS_AT_ONCE = 1_000
 """Events that one request replays at most: each costs a row."""
 
@@ -152,11 +155,11 @@ class DeliveryBook:
     ) -> tuple[int, Sequence[DeliveryReport]]:
         """How many deliveries pass the filter, and one page of them, newest first."""
         kept = webhook_deliveries.c
-        where = [kept.organization_id == organization_id, *_conditions(wanted)]
+        where = [kept.organization_id == organization_id, *_conditions(organization_id, wanted)]
         counted = select(func.count().label("count")).select_from(webhook_deliveries).where(*where)
-        total = (await self._engine.fetch(counted))[0]["count"]
+        total = (await self._engine.survey(counted, PATIENCE))[0]["count"]
         statement = select(*kept).where(*where).order_by(kept.id.desc()).offset(offset).limit(limit)
-        return total, await self._reports(await self._engine.fetch(statement))
+        return total, await self._reports(await self._engine.survey(statement, PATIENCE))
 
     async def find(self, organization_id: OrganizationId, delivery_id: str) -> DeliveryReport | None:
         """One delivery of an organisation."""
@@ -193,13 +196,14 @@ def given_up() -> ColumnElement[bool]:
     return and_(failed, ~select(again.c.id).where(taken).exists())
 
 
-def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+def _conditions(organization_id: OrganizationId, wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     kept = webhook_deliveries.c
     where = [_status_condition(wanted.status)]
     if wanted.events is not None:
         where.append(kept.event_type.in_(wanted.events))
     if wanted.webhook is not None:
-        where.append(_holds([kept.webhook], wanted.webhook))
+        # What is hidden of an event is not to be found by asking for it.
+        where.append(_holds([kept.webhook], wanted.webhook) & kept.profile_id.not_in(hiding_profiles(organization_id)))
     if wanted.attempts is not None:
         where.append(_has_attempt_with(wanted.attempts))
     return [*where, *within(kept.started_at, wanted.started), *within(kept.finished_at, wanted.finished)]

@@ -25,6 +25,7 @@ from sqlalchemy.sql import Executable
 from heliograph.clock import AnchoredClock, Clock, SystemClock, monotonic
 from heliograph.domain.instant import MILLISECOND, SECOND, Instant
 from heliograph.store.batch import INSERT, Batch, Compiled, array_arguments, compile_batch, json_arguments
+from heliograph.store.primary import postgres_engine
 from heliograph.store.tables import test_clock
 
 Row = Mapping[str, Any]
@@ -119,7 +120,6 @@ class Engine(ABC):
         self.sqlalchemy = engine
         self.clock = clock
         self.sandbox = sandbox
-        self._compiled: dict[Batch, Compiled] = {}
         self._surveys = asyncio.Semaphore(SURVEYS)
 
     @property
@@ -182,10 +182,38 @@ class Engine(ABC):
         return INSERT[self.sqlalchemy.dialect.name](table)
 
     def compiled(self, batch: Batch) -> Compiled:
-        """A batch compiled for this engine, once."""
-        if (compiled := self._compiled.get(batch)) is None:
-            compiled = self._compiled[batch] = compile_batch(batch, self.sqlalchemy.dialect, self.now)
+        """A batch compiled for engines like this one, once in a process."""
+        key = (batch, self.sqlalchemy.dialect.name, self.sandbox)
+        if (compiled := _COMPILED.get(key)) is None:
+            compiled = _COMPILED[key] = compile_batch(batch, self.sqlalchemy.dialect, self.now)
         return compiled
+
+
+_COMPILED: dict[tuple[Batch, str, bool], Compiled] = {}
+"""What this process has compiled: a text hangs on the kind of its database and on whether the clock can be moved."""
+
+
+BEGIN = """BEGIN;
+SET LOCAL plan_cache_mode = force_generic_plan;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL random_page_cost = 1.1"""
+"""How PostgreSQL begins a transaction: one message to the server.
+
+What is written goes by keys: a plan is made once, and it goes along indexes whatever the planner's figures say. Left to
+itself it plans anew for every call, over all partitions of a table, which takes longer than the statement; and as it
+does not reckon with partitions that are skipped while it runs, it would rather read small ones as a whole.
+"""
+
+
+COMMIT = """SELECT pg_logical_emit_message(true, 'heliograph', '') WHERE pg_current_xact_id_if_assigned() IS NULL;
+COMMIT"""
+"""How PostgreSQL ends a transaction: one message to the server. One that has changed nothing writes an empty record.
+
+It may have found its own change, whose commit was not answered: then this server may have it alone, after a crash that
+made visible what still waited for a standby. Without a record of its own such a commit would wait for no standby, and
+what it acknowledges could be lost (P2), or claimed once more (P3).
+"""
 
 
 def _session(limits: Limits) -> dict[str, str]:
@@ -204,14 +232,8 @@ class PostgresEngine(Engine):
     _UTC = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
 
     def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool, limits: Limits) -> None:
-        engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
-            isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_pre_ping=False,
-            connect_args={"timeout": connect_timeout, "server_settings": _session(limits)},
-        )
+        own = {"isolation_level": "AUTOCOMMIT", "pool_size": pool_size, "max_overflow": 0}
+        engine = postgres_engine(url, connect_timeout, _session(limits), **own)
         super().__init__(engine, AnchoredClock(), sandbox=sandbox)
         self._limits = limits
         self._patience = limits.answer / SECOND
@@ -231,13 +253,14 @@ class PostgresEngine(Engine):
                 driver: Any = raw.driver_connection
                 try:
                     with _dropped_after(self._limits.answer, driver):
-                        await driver.execute("BEGIN")
+                        await driver.execute(BEGIN)
                         transaction = Transaction(self, connection, driver)
                         yield transaction
                         await transaction.finish()
-                        await driver.execute("COMMIT")
-                except BaseException:
-                    await _abandon(connection, driver)
+                        with _no_warning(driver):
+                            await driver.execute(COMMIT)
+                except BaseException as error:
+                    await _abandon(connection, driver, error)
                     raise
                 transaction.committed()
 
@@ -272,15 +295,43 @@ def _dropped_after(limit: int, driver: Any) -> Iterator[None]:
         timer.cancel()
 
 
-async def _abandon(connection: AsyncConnection, driver: Any) -> None:
-    """Roll back, or drop a connection that can no longer be asked to.
+@contextmanager
+def _no_warning(driver: Any) -> Iterator[None]:
+    """Raise `StoreUnavailable` for a COMMIT that was answered with a warning.
+
+    So answers a server whose wait for a standby somebody has cancelled: committed there, and perhaps nowhere else.
+    """
+    warnings: list[str] = []
+
+    def note(_connection: object, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            warnings.append(str(message))
+
+    driver.add_log_listener(note)
+    try:
+        yield
+    finally:
+        driver.remove_log_listener(note)
+    if warnings:
+        raise StoreUnavailable(warnings[0])
+
+
+async def _abandon(connection: AsyncConnection, driver: Any, error: BaseException) -> None:
+    """Roll back, or drop a connection that can no longer be asked to, or that leads where nothing can be written.
 
     A connection whose COMMIT is still under way (the task was cancelled) is dropped too: its state is unknown.
     """
+    if _is_read_only(error):
+        driver.terminate()
     try:
         await asyncio.wait_for(driver.execute("ROLLBACK"), 5)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         await connection.invalidate()
+
+
+def _is_read_only(error: BaseException) -> bool:
+    cause = getattr(getattr(error, "orig", None), "__cause__", None) or error
+    return isinstance(cause, asyncpg.ReadOnlySQLTransactionError)
 
 
 class SqliteEngine(Engine):
@@ -362,6 +413,7 @@ UNREACHABLE = (
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
     sqlite3.OperationalError,
 )
 """What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up.

@@ -154,7 +154,7 @@ def _claim_lane(sql: Sql) -> Any:
     )
     return (
         update(webhook_deliveries)
-        .where(waiting.id.in_(select(due.c.id)))
+        .where(waiting.id.in_(sql.few(due)))
         .values(
             claim_token=scalar("token", ID),
             due_at=sql.now + scalar("lease"),

@@ -73,7 +73,7 @@ def _overdue(change: Change, *, in_doubt: bool) -> Batch:
         )
         return (
             update(messages)
-            .where(messages.c.id.in_(select(late.c.id)))
+            .where(messages.c.id.in_(sql.few(late)))
             .values(status=word(result(change)), due_at=null(), completed_at=sql.now, errors=scalar("errors", TEXT))
             .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
         )
@@ -102,7 +102,7 @@ def _past_deadline(
         given = {"deadline_at": null()} | {name: value(sql) for name, value in values.items()}
         return (
             update(messages)
-            .where(messages.c.id.in_(select(passed.c.id)))
+            .where(messages.c.id.in_(sql.few(passed)))
             .values(status=word(result(change)), claim_token=null(), **given)
             .returning(*REPORTED_COLUMNS, sql.now.label("now"))
         )

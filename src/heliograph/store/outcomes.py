@@ -18,7 +18,7 @@ from heliograph.domain.message import DeliveryError, Media, Progress
 from heliograph.domain.receipt import normal
 from heliograph.store.batch import COUNT, FLAG, ID, MICROS, TEXT, Batch, Sql
 from heliograph.store.engine import Row, Transaction
-from heliograph.store.messages import words
+from heliograph.store.messages import AS_TAKEN, MessageVerbs, to_message, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.receipts import GivenId, ReceiptVerbs
 from heliograph.store.tables import message_parts, messages
@@ -125,7 +125,8 @@ KEEP_PARTS = Batch(_PARTS, _keep_parts)
 class OutcomeVerbs:
     """Verbs of the group commit."""
 
-    def __init__(self, outbox: Outbox, receipts: ReceiptVerbs) -> None:
+    def __init__(self, verbs: MessageVerbs, outbox: Outbox, receipts: ReceiptVerbs) -> None:
+        self._verbs = verbs
         self._outbox = outbox
         self._receipts = receipts
 
@@ -149,9 +150,17 @@ class OutcomeVerbs:
         logged = await self.put_down(transaction, items)
         await self._outbox.log(transaction, logged)
         known = {str(each.message["id"]): each.message for each in logged}
+        await self._give_back(
+            transaction, [(item.message_id,) for item in items if _held_back(item) and item.message_id in known]
+        )
         taken = (item for item in items if item.ids and item.message_id in known)
         await self.told(transaction, {item.message_id: (known[item.message_id], item.ids) for item in taken})
         return set(known)
+
+    async def _give_back(self, transaction: Transaction, names: Sequence[tuple[MessageId]]) -> None:
+        """Give back what was refused and never left, unless an earlier try of it did: that one is charged."""
+        rows = await transaction.batch(AS_TAKEN, names) if names else ()
+        self._verbs.give_back(transaction, [row for row in rows if not to_message(row).charged])
 
     async def put_down(self, transaction: Transaction, items: Sequence[Outcome]) -> list[Logged]:
         """Write outcomes into their messages; those that were their token's to write, for the log."""
@@ -210,6 +219,10 @@ _encode = msgspec.json.Encoder().encode
 def receipt_key(ids: Sequence[str]) -> str | None:
     """Where the receipt of a message of one part is looked up; the parts of others have rows of their own."""
     return normal(ids[0]) if len(ids) == 1 else None
+
+
+def _held_back(item: Outcome) -> bool:
+    return item.change is Change.REFUSE and item.left_at is None
 
 
 def _by_id(item: Outcome) -> str:

@@ -4,6 +4,7 @@ A database carries its version and the oldest program that may still use it, so 
 during an upgrade and an old program refuses what it would misread.
 """
 
+import asyncio
 from enum import Enum
 
 from sqlalchemy import Connection, event, inspect, select, text
@@ -11,10 +12,18 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from heliograph.store.engine import Engine, translated
+from heliograph.store.partition_ddl import forgo, prepare
+from heliograph.store.primary import postgres_engine
 from heliograph.store.tables import SCHEMA_VERSION, schema_version
 
 _MIGRATION_LOCK = 0x4865_6C69_6F67_7261
 """An advisory lock of PostgreSQL: of several programs that migrate at once, one does it and the others wait."""
+
+
+_LOOK_AGAIN = 0.2
+"""Seconds."""
+_PATIENCE = 60.0
+"""Seconds to reach a server."""
 
 
 class SchemaState(Enum):
@@ -61,16 +70,42 @@ async def require_usable(engine: Engine) -> None:
 async def migrate(url: str) -> None:
     """Bring a database to this program's version; returns at once when it is there or newer."""
     database = make_url(url)
-    driver = "sqlite+aiosqlite" if database.get_backend_name() == "sqlite" else "postgresql+asyncpg"
-    engine = create_async_engine(database.set(drivername=driver))
     if database.get_backend_name() == "sqlite":
+        engine = create_async_engine(database.set(drivername="sqlite+aiosqlite"))
         _in_one_transaction(engine)
+    else:
+        engine = postgres_engine(url, _PATIENCE)
     try:
         with translated():
-            async with engine.begin() as connection:
-                await connection.run_sync(_upgrade)
+            if engine.dialect.name == "postgresql":
+                await _upgrade_postgres(engine)
+            else:
+                async with engine.begin() as connection:
+                    await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
+
+
+async def _upgrade_postgres(engine: AsyncEngine) -> None:
+    """What takes long is done before, beside everybody's work; then all of it in one short transaction, or nothing.
+
+    One program does both: the others wait for it.
+    """
+    async with engine.connect() as plain:
+        holder = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        # Not by waiting within the database: an index that is built beside others' work waits for every statement.
+        while not await holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}):  # noqa: ASYNC110 - another process has it
+            await asyncio.sleep(_LOOK_AGAIN)
+        try:
+            await prepare(engine)
+            try:
+                async with engine.begin() as connection:
+                    await connection.run_sync(_upgrade)
+            except BaseException:
+                await forgo(holder)
+                raise
+        finally:
+            await holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
 
 
 def _in_one_transaction(engine: AsyncEngine) -> None:
@@ -88,8 +123,6 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
     if _has_version(connection):
         version = connection.execute(select(schema_version.c.version)).scalar_one()
         if version >= SCHEMA_VERSION:

@@ -29,11 +29,13 @@ from heliograph.store.number_health import NumberHealthBook
 from heliograph.store.numbers import SenderBook
 from heliograph.store.outbox import Outbox
 from heliograph.store.outcomes import Outcome, OutcomeVerbs
+from heliograph.store.partitions import Partitions
 from heliograph.store.pending_parts import PartBook
 from heliograph.store.receipts import ReceiptVerbs
 from heliograph.store.registry import Registry
 from heliograph.store.reports import Reports
 from heliograph.store.rerouting import NodeState, Reroute, ReroutingVerbs
+from heliograph.store.retention import RetentionBook
 from heliograph.store.sandbox import SandboxBook
 from heliograph.store.sticky import StickyVerbs, StickyWish, forget_ended
 from heliograph.store.traffic import Traffic
@@ -67,7 +69,7 @@ class Store:
         self.inbound = InboundVerbs(engine, self.messages, self.outbox)
         self.reports = Reports(engine)
         self._receipts = ReceiptVerbs(self.outbox)
-        self._outcomes = OutcomeVerbs(self.outbox, self._receipts)
+        self._outcomes = OutcomeVerbs(self.messages, self.outbox, self._receipts)
         self._doubts = DoubtVerbs(self.outbox, self._outcomes)
         self._receipts.ownerless = self._doubts.settle_by_receipt
         self._claims = ClaimVerbs(engine, self.messages, self.outbox, self._outcomes)
@@ -81,6 +83,8 @@ class Store:
         self.links = LinkBook(engine, self.outbox)
         self.jobs = JobBook(engine)
         self.traffic = Traffic(engine)
+        self.partitions = Partitions(engine)
+        self.retention = RetentionBook(engine, self.partitions)
         self.writer = GroupCommit(engine)
         self.sandbox = SandboxBook(engine, self.writer)
         self.parts = PartBook(engine, self.writer)

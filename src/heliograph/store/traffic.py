@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ColumnElement,
     Select,
     Text,
     and_,
     case,
-    cast,
     false,
     func,
     literal_column,
@@ -32,7 +30,7 @@ from heliograph.domain.accounts import Profile
 from heliograph.domain.delivery import DeliveryStatus
 from heliograph.domain.ids import RANDOM_BITS, OrganizationId, ProfileId, uuid7
 from heliograph.domain.instant import SECOND, Instant
-from heliograph.domain.lifecycle import Status
+from heliograph.domain.lifecycle import FINAL, Status
 from heliograph.domain.periods import TimeFrame
 from heliograph.domain.reports import (
     ERRORS,
@@ -48,9 +46,11 @@ from heliograph.domain.reports import (
 )
 from heliograph.store.accounts import to_profile
 from heliograph.store.between import ANY_TIME, Between, within
+from heliograph.store.charges import amount, before, charged, currency, fact
 from heliograph.store.engine import Engine
 from heliograph.store.inbound import to_inbound
 from heliograph.store.messages import MESSAGE_COLUMNS, to_message, word, words
+from heliograph.store.redaction import shown_number
 from heliograph.store.tables import (
     inbound_messages,
     message_events,
@@ -96,7 +96,7 @@ class Told(NamedTuple):
     webhook: Mapping[str, DeliveryStatus]
     """What became of the last event of each message, where somebody was to hear of it."""
     ours: Collection[str]
-    """Which of the addresses are numbers of this service."""
+    """Which of the addresses are numbers of the same organisation: of others nobody is told (promise P7)."""
 
 
 class Course(NamedTuple):
@@ -147,10 +147,11 @@ class Traffic:
         self, organization_id: OrganizationId, wanted: RecordFilter, last: str | None, limit: int
     ) -> tuple[Sequence[Record], str | None]:
         """The records that follow an id, oldest first, for a reader of all; and where to go on, None at the end."""
-        ids = await self._ids(self._listed(organization_id, wanted, False, limit, 0, last))
+        # For who has time: the pages of a report.
+        ids = await self._ids(self._listed(organization_id, wanted, False, limit, 0, last), None)
         return await self._records(ids), ids[-1][0] if len(ids) == limit else None
 
-    async def told(self, records: Sequence[Record]) -> Told:
+    async def told(self, organization_id: OrganizationId, records: Sequence[Record]) -> Told:
         """What else is known of some records."""
         ids = [each.id for each in records]
         told, made = message_events.c, webhook_deliveries
@@ -162,7 +163,8 @@ class Traffic:
         )
         found = await self._engine.fetch(latest) if ids else ()
         numbers = sorted({each.recipient for each in records} | {each.sender for each in records})
-        own = select(senders.c.address).where(senders.c.scope == "", senders.c.address.in_(numbers))
+        mine = (senders.c.organization_id == organization_id) & (senders.c.scope == "")
+        own = select(senders.c.address).where(mine, senders.c.address.in_(numbers))
         ours = await self._engine.fetch(own) if numbers else ()
         webhook = {str(row["message_id"]): DeliveryStatus(row["status"]) for row in found}
         return Told(webhook, {row["address"] for row in ours})
@@ -185,6 +187,7 @@ class Traffic:
             ]
             sums = [
                 func.count().label("messages"),
+                _count_if(branch.counted["sent"]).label("sent"),
                 _sum(branch.table.c.parts).label("parts"),
                 _sum(branch.cost).label("cost"),
                 _sum(branch.carrier_fee).label("carrier_fee"),
@@ -200,7 +203,7 @@ class Traffic:
                 str(row["profile_id"]),
                 ",".join(_texts(row["tags"])) if row["tags"] else "",
                 row["currency"],
-                *(int(row[name]) for name in ("messages", "parts", "cost", "carrier_fee")),
+                *(int(row[name]) for name in ("messages", "sent", "parts", "cost", "carrier_fee")),
             )
             for row in rows
         ]
@@ -235,13 +238,13 @@ class Traffic:
         rows = await self._engine.fetch(counted.where(mine, senders.c.scope == "").group_by(senders.c.profile_id))
         return {ProfileId(str(row["profile_id"])): row["count"] for row in rows}
 
-    async def spent(self, organization_id: OrganizationId, currency: str) -> Spent:
-        """What the messages of an organisation that are kept cost, in one currency."""
+    async def spent(self, organization_id: OrganizationId, of: str) -> Spent:
+        """What the messages of an organisation cost in one currency, those that are not kept any more with them."""
         cost = messages.c.rate + messages.c.carrier_fee
         scheduled = messages.c.status == word(Status.SCHEDULED)
-        mine = (messages.c.organization_id == organization_id) & (self._currency(messages.c.facts) == currency)
+        mine = (messages.c.organization_id == organization_id) & (currency(self._engine, messages.c.facts) == of)
         sums = [
-            _sum(case((_charged(), cost), else_=0)).label("charged"),
+            (_sum(amount(messages.c)) + before(organization_id, of)).label("charged"),
             _sum(case((scheduled, cost), else_=0)).label("pending"),
         ]
         row = (await self._engine.survey(select(*sums).where(mine), PATIENCE))[0]
@@ -270,8 +273,8 @@ class Traffic:
         order = listed.selected_columns.id
         return listed.order_by(order.desc() if newest else order).offset(offset).limit(limit)
 
-    async def _ids(self, statement: Any) -> Sequence[tuple[str, Direction]]:
-        rows = await self._engine.fetch(statement) if statement is not None else ()
+    async def _ids(self, statement: Any, patience: float | None = PATIENCE) -> Sequence[tuple[str, Direction]]:
+        rows = await self._engine.survey(statement, patience) if statement is not None else ()
         return [(str(row["id"]), Direction(row["direction"])) for row in rows]
 
     async def _records(self, ids: Sequence[tuple[str, Direction]]) -> Sequence[Record]:
@@ -298,7 +301,7 @@ class Traffic:
     def _branches(
         self, organization_id: OrganizationId, wanted: RecordFilter
     ) -> Iterator[tuple["_Branch", list[ColumnElement[bool]]]]:
-        for branch in (self._outbound(), self._inbound()):
+        for branch in (self._outbound(organization_id), self._inbound(organization_id)):
             if branch.direction not in wanted.directions:
                 continue
             table = branch.table.c
@@ -309,7 +312,7 @@ class Traffic:
                 mine.append(or_(*(and_(*(_holds(branch, each) for each in group)) for group in wanted.any_of)))
             yield branch, mine
 
-    def _outbound(self) -> "_Branch":
+    def _outbound(self, organization_id: OrganizationId) -> "_Branch":
         status, taken = messages.c.status, messages.c.sent_at.is_not(None)
         named = case(
             (status == word(Status.DELIVERED), _word(RecordStatus.DELIVERED)),
@@ -329,16 +332,18 @@ class Traffic:
             "sent_at": messages.c.sent_at,
             "completed_at": messages.c.completed_at,
             "errors": messages.c.errors,
+            "cld": shown_number(
+                messages.c.recipient, messages.c.profile_id, organization_id, status.in_(words(sorted(FINAL)))
+            ),
         }
-        cost = messages.c.rate + messages.c.carrier_fee
         return _Branch(
             Direction.OUTBOUND,
             messages,
             {**self._common(messages), **attributes},
             on_record=status.in_(words(ON_RECORD)),
             number=messages.c.sender,
-            cost=case((_charged(), cost), else_=0),
-            carrier_fee=case((_charged(), messages.c.carrier_fee), else_=0),
+            cost=amount(messages.c),
+            carrier_fee=case((charged(messages.c), messages.c.carrier_fee), else_=0),
             counted={
                 "sent": taken,
                 "delivered": status == word(Status.DELIVERED),
@@ -348,13 +353,15 @@ class Traffic:
             },
         )
 
-    def _inbound(self) -> "_Branch":
+    def _inbound(self, organization_id: OrganizationId) -> "_Branch":
+        inbound = inbound_messages.c
         attributes = {
             "status": _word(RecordStatus.RECEIVED),
             "record_type": _word(RecordType.COMPLETED),
             "sent_at": null(),
             "completed_at": inbound_messages.c.received_at,
             "errors": null(),
+            "cli": shown_number(inbound.sender, inbound.profile_id, organization_id, true()),
         }
         nothing = literal_column("0", BigInteger())
         return _Branch(
@@ -378,19 +385,9 @@ class Traffic:
             "parts": table.c.parts,
             "profile_id": table.c.profile_id,
             "profile_name": named.scalar_subquery(),
-            "tags": self._fact(table.c.facts, "tags"),
-            "currency": self._currency(table.c.facts),
+            "tags": fact(self._engine, table.c.facts, "tags"),
+            "currency": currency(self._engine, table.c.facts),
         }
-
-    def _currency(self, facts: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Left out of the facts when it is the usual one."""
-        return func.coalesce(self._fact(facts, "currency"), literal_column("'USD'"))
-
-    def _fact(self, facts: ColumnElement[Any], name: str) -> ColumnElement[Any]:
-        """A member of the facts as text; a list as JSON."""
-        if self._engine.sqlalchemy.dialect.name == "sqlite":
-            return func.json_extract(facts, literal_column(f"'$.{name}'"))
-        return cast(facts, JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,13 +436,6 @@ def _ids_within(column: ColumnElement[Any], moments: Between) -> Iterator[Column
         yield column >= uuid7(Instant(max(0, moments.first - SLACK)), 0)
     if moments.last is not None:
         yield column <= uuid7(Instant(max(0, moments.last + SLACK)), (1 << RANDOM_BITS) - 1)
-
-
-def _charged() -> Any:
-    """As `Message.charged`."""
-    unsent = words((Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED))
-    held_back = (messages.c.status == word(Status.SENDING_FAILED)) & messages.c.left_at.is_(None)
-    return messages.c.status.not_in(unsent) & ~held_back
 
 
 def _word(name: str) -> ColumnElement[str]:

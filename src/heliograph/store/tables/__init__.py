@@ -6,6 +6,7 @@ Migrations are tested to lead to exactly this.
 from heliograph.store.tables.accounts import (
     account_epoch,
     api_keys,
+    charged_before,
     messaging_profiles,
     number_health,
     organizations,
@@ -50,6 +51,7 @@ __all__ = [
     "brands",
     "campaigns",
     "carrier_states",
+    "charged_before",
     "handset_messages",
     "inbound_messages",
     "job_pages",

@@ -8,6 +8,10 @@ account_epoch = Table(
     "account_epoch",
     metadata,
     Column("epoch", BigInteger, nullable=False, comment="raised by every change of an account; caches compare it"),
+    Column(
+        "own", BigInteger, nullable=False, server_default="0", comment="the epoch of the last change that names whose"
+    ),
+    Column("general", BigInteger, nullable=False, server_default="0", comment="of the last known that does not"),
 )
 
 organizations = Table(
@@ -20,6 +24,9 @@ organizations = Table(
     Column("cancel_cutoff", Micros),
     Column("max_pending", BigInteger),
     Column("created_at", Micros, nullable=False),
+    Column(
+        "epoch", BigInteger, nullable=False, server_default="0", index=True, comment="of the last change of its own"
+    ),
 )
 
 api_keys = Table(
@@ -105,4 +112,12 @@ profile_spend = Table(
     Column("day", Integer, primary_key=True, comment="days since 1970, UTC"),
     Column("amount", BigInteger, nullable=False),
     Column("told_at", Micros, comment="when the profile was told that its limit is reached"),
+)
+
+charged_before = Table(
+    "charged_before",
+    metadata,
+    Column("organization_id", Id, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("charged", BigInteger, nullable=False, comment="for messages that are not kept any more"),
 )

@@ -14,7 +14,7 @@ metadata = MetaData(
 Id = Uuid(as_uuid=False).with_variant(String(36), "sqlite")
 Micros = BigInteger()
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised with every migration."""
 OLDEST_READER = 4
 """The oldest `SCHEMA_VERSION` of a program that may still use a database migrated by this one."""

@@ -39,6 +39,7 @@ messages = Table(
     Column("facts", Text, nullable=False, comment="JSON: Facts"),
     Column("answers", Id, comment="the inbound message that it answers by itself; such a reply passes an opt-out"),
     Index("ix_messages_organization", "organization_id", "id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 # For those alone who ask for `valid_until > 0`: a claim goes along its lane, whatever the planner makes of its figures.
@@ -102,17 +103,19 @@ message_parts = Table(
     Column("error", Text, comment="JSON: DeliveryError"),
     Column("at", Micros),
     Index("ix_message_parts_receipt_key", "receipt_key", "carrier"),
+    postgresql_partition_by="RANGE (message_id)",
 )
 
 message_events = Table(
     "message_events",
     metadata,
+    Column("message_id", Id, primary_key=True),
     Column("id", Id, primary_key=True),
-    Column("message_id", Id, nullable=False, index=True),
     Column("change", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("at", Micros, nullable=False),
     Column("detail", Text),
+    postgresql_partition_by="RANGE (message_id)",
 )
 
 receipts = Table(
@@ -129,6 +132,7 @@ receipts = Table(
     Column("recipient", Text, comment="whom its message went to, where the carrier says so"),
     Column("sender", Text, comment="whom it came from, likewise"),
     Column("text", Text, comment="the beginning of the message, where the carrier repeats it"),
+    postgresql_partition_by="RANGE (id)",
 )
 Index(
     "ix_receipts_unmatched",

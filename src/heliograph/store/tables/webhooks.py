@@ -42,6 +42,7 @@ webhook_deliveries = Table(
     Column("reason", Text, comment="why it ended without an attempt"),
     Index("ix_webhook_deliveries_organization", "organization_id", "id"),
     Index("ix_webhook_deliveries_event", "event_id"),
+    postgresql_partition_by="RANGE (id)",
 )
 Index(
     "ix_webhook_deliveries_due",
@@ -66,6 +67,7 @@ webhook_attempts = Table(
     Column("response_headers", Text, comment="JSON: array of pairs"),
     Column("response_body", Text),
     Column("detail", Text, comment="why there was no answer"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 webhook_endpoints = Table(
