@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from heliograph import randomness
-from heliograph.domain.accounts import Organization, Profile, ProfileSettings
+from heliograph.domain.accounts import Organization, Profile, ProfileSettings, RuleOverrides
 from heliograph.domain.ids import MessageId, OrganizationId, ProfileId
 from heliograph.domain.instant import HOUR, MINUTE, Instant
 from heliograph.domain.lifecycle import Status, born
@@ -92,6 +92,11 @@ async def status_of(store: Store, message: Message) -> Status:
     found, _ = await store.messages.find(message.organization_id, message.id)
     assert found is not None
     return found.status
+
+
+async def change_account(store: Store, organization: Organization) -> None:
+    """Something of an organisation becomes other than what was remembered of it."""
+    await store.changes.set_rules(organization.id, RuleOverrides(max_pending=MANY))
 
 
 async def make_account(store: Store, name: str = "Acme", **settings: Any) -> tuple[Organization, Profile]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.wire import NO_SUCH_ID, Accounts, Caller
 
 NAMES = "/v2/alphanumeric_sender_ids"
@@ -73,10 +74,12 @@ def test_a_profile_sends_from_a_name_for_as_long_as_it_has_it(owner: Caller) -> 
     made = add(owner, profile_id)
     assert owner.send(**send).data["from"]["phone_number"] == "Acme Inc"
     assert owner.send("/v2/messages/alphanumeric_sender_id", **send).status == 200
+    assert owner.send(**{**send, "from_": "Bolt"}).refusal == (400, "40307", "/from")
     owner("DELETE", f"{NAMES}/{made['id']}")
     assert owner.send(**send).error["code"] == "40306"
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [

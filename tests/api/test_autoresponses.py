@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from heliograph.domain.accounts import Profile
+from tests.api.conftest import on_one_database
 from tests.wire import NO_SUCH_ID, Accounts, Answer, Caller, later
 
 """The provider's own, or a skip."""
@@ -87,6 +88,7 @@ def test_settings_are_found_again_by_the_moment_they_show(call: Caller, profile:
     assert listed(call, profile, f"{name}[lte]={later(shown, milliseconds=-1)}") == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "code", "parameter"),
     [
@@ -117,6 +119,7 @@ def test_a_plus_that_was_not_escaped_is_explained(call: Caller, profile: Profile
     assert "%2B" in call("GET", path(profile) + "created_at[gte]=2026-01-01T00:00:00+00:00").error["detail"]
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("given", "code", "pointer"),
     [

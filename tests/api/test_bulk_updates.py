@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.wire import NO_SUCH_ID, Accounts, Caller
 
 BULK = "/v2/messaging_numbers_bulk_updates"
@@ -51,6 +52,7 @@ def test_numbers_are_put_on_a_profile_and_taken_from_it(owner: Caller, stranger:
     assert profile_and_tags(stranger, foreign) == (None, ["a"])
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.description import breaches, description, validator
 from tests.webhook_receiver import Receiver
 from tests.wire import NO_SUCH_ID, TO, Accounts, Caller, later
@@ -188,6 +189,7 @@ def test_records_are_found_by_each_attribute(fresh: Fresh) -> None:
     assert [each["uuid"] for each in records(caller, {"direction": "outbound", "status": "failed"}).data] == sent
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "code", "parameter"),
     [
@@ -236,11 +238,16 @@ def test_a_record_says_what_became_of_its_last_event(fresh: Fresh) -> None:
         ]
 
 
-def test_a_record_says_whether_both_numbers_are_ours(fresh: Fresh) -> None:
-    (caller, number, _), (_, other, _) = fresh(), fresh()
-    caller.send(from_=number, to=other)
-    caller.settle()
-    assert [each["on_net"] for each in records(caller, {"direction": "outbound"}).data] == [True]
+def test_a_record_says_whether_both_numbers_are_of_ones_own(fresh: Fresh, accounts: Accounts) -> None:
+    organization = accounts.organization()
+    number, own = (accounts.sender(accounts.profile(organization)) for _ in range(2))
+    _, strange, _ = fresh()
+    with accounts.caller(accounts.key(organization)) as caller:
+        for to in (own, strange):
+            caller.send(from_=number, to=to)
+        caller.settle()
+        found = {each["cld"]: each["on_net"] for each in records(caller, {"direction": "outbound"}).data}
+    assert found == {own: True, strange: False}
 
 
 def test_a_record_is_redacted_where_the_profile_hides_numbers(fresh: Fresh) -> None:
@@ -251,6 +258,26 @@ def test_a_record_is_redacted_where_the_profile_hides_numbers(fresh: Fresh) -> N
     inbound, outbound = sorted(records(caller).data, key=lambda each: str(each["direction"]))
     assert (outbound["cld"], outbound["cli"]) == ("+18665****", number)
     assert (inbound["cli"], inbound["cld"]) == ("+13125****", number)
+    asked = {
+        "cld": TO,
+        "cld][contains]": TO[-6:],
+        "cld][ends_with]": TO[-5:],
+        "cli": HANDSET,
+        "cli][ends_with]": HANDSET[-4:],
+    }
+    assert {name: records(caller, {name: value}).json["meta"]["total_results"] for name, value in asked.items()} == (
+        dict.fromkeys(asked, 0)
+    )
+    shown = {"cld": "+18665****", "cli][starts_with]": "+13125*"}
+    assert [len(records(caller, {name: value}).data) for name, value in shown.items()] == [1, 1]
+    assert caller("GET", f"/v2/reports/mdrs?{urlencode({'cld': TO})}").data == []
+
+
+def test_what_a_level_does_not_hide_is_found(fresh: Fresh) -> None:
+    caller, number, _ = fresh(redaction_enabled=True, redaction_level=0)
+    caller.send(from_=number)
+    caller.settle()
+    assert [each["cld"] for each in records(caller, {"cld": TO}).data] == [TO]
 
 
 def test_the_short_form_asks_and_answers_in_capitals(fresh: Fresh) -> None:
@@ -284,6 +311,7 @@ def test_the_short_form_asks_and_answers_in_capitals(fresh: Fresh) -> None:
         assert caller("GET", f"/v2/reports/mdrs?{urlencode({**asked, name: 'nobody'})}").data == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [

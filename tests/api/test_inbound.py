@@ -12,7 +12,7 @@ from heliograph.domain.consent import DEFAULT_REPLIES
 from heliograph.domain.inbound import Operation
 from heliograph.store.inbound import RefusedInbound
 from heliograph.store.store import Store
-from tests.api.conftest import MAX_BODY
+from tests.api.conftest import MAX_BODY, on_one_database
 from tests.wire import NO_SUCH_ID, TOLL_FREE, Accounts, Answer, Caller, on_postgres, on_sqlite
 
 STOPPED, STARTED, HELPED = (DEFAULT_REPLIES[each] for each in Operation)
@@ -166,6 +166,7 @@ def test_it_is_gone_once_it_is_older_than_the_retention(line: Line) -> None:
     assert line.call("GET", f"/v2/messages/{message['id']}").refusal == (404, "10005", "/id")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("text", "encoding", "characters", "parts"),
     [
@@ -239,6 +240,7 @@ BAD: dict[str, tuple[dict[str, object], tuple[int, str, str]]] = {
 }
 
 
+@on_one_database
 @pytest.mark.parametrize(("fields", "expected"), BAD.values(), ids=BAD)
 def test_what_cannot_be_written_is_refused(
     line: Line, fields: dict[str, object], expected: tuple[int, str, str]
@@ -252,6 +254,7 @@ def test_nobody_writes_to_themselves(line: Line) -> None:
     assert line.write("Hello", to=line.person).refusal == (400, "40310", "/to")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "code", "pointer"),
     [

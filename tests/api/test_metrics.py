@@ -13,6 +13,7 @@ from tests.wire import NO_SUCH_ID, Accounts, Caller, on_sqlite
 
 LIST = "/v2/messaging_profile_metrics"
 NOT_ROUTABLE = "+15005550001"
+REFUSED = "+15005550003"
 
 
 class Team(NamedTuple):
@@ -64,6 +65,16 @@ def test_the_figures_of_a_profile_are_those_of_its_messages(team: Team) -> None:
     idle = figures[team.idle]
     assert (idle["phone_numbers"], idle["outbound"]["sent"], idle["outbound"]["delivered_ratio"]) == (0, 0, None)
     assert answer.json["meta"]["total_results"] == 2
+
+
+def test_what_the_carrier_refused_was_not_sent_in_figures_nor_in_reports(team: Team) -> None:
+    for to in (REFUSED, NOT_ROUTABLE, "+18665550001"):
+        team.call.send(from_=team.number, to=to)
+    team.call.settle()
+    overview = team.call("GET", f"/v2/messaging_profiles/{team.busy}/metrics").data["overview"]["outbound"]
+    (line,) = team.call("GET", "/v2/reports/mdr_usage_reports/sync?aggregation_type=PROFILE").data["result"]
+    assert (overview["sent"], overview["delivered"], overview["errors"]) == (2, 1, 2)
+    assert (line["sent"], line["delivered"], line["parts"]) == ("2", "1", "3")
 
 
 @pytest.mark.parametrize(("frame", "seconds", "count"), [("1h", 300, 12), ("24h", 3600, 24), ("30d", 86_400, 30)])

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.description import UndescribedAnswer, breaches, check, resolved, validator, validator_for
 from tests.description import description as description_at_hand
 from tests.wire import ALPHANUMERIC, NO_SUCH_ID, TO, Accounts, Answer, Caller
@@ -229,6 +230,7 @@ def test_an_answer_differs_from_the_description_only_where_it_is_meant_to(asker:
     assert set(breaches(judge, answer.json)) == set(case.differences)
 
 
+@on_one_database
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.status >= 400])
 def test_each_error_of_a_refusal_has_the_documented_form(description: Any, asker: Asker, name: str) -> None:
     (error,) = CASES[name].ask(asker).json["errors"]

@@ -12,6 +12,7 @@ from heliograph.domain.instant import parse
 from heliograph.domain.redaction import hide_number
 from heliograph.store.store import Store
 from heliograph.store.tables import opt_outs
+from tests.api.conftest import on_one_database
 from tests.builders import new_id
 from tests.wire import NO_SUCH_ID, TO, TOLL_FREE, Accounts, Caller
 
@@ -124,6 +125,7 @@ def test_the_end_of_a_number_is_masked(number: str, shown: str) -> None:
     assert hide_number(number) == shown
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "code", "parameter"),
     [

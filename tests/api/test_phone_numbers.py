@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.wire import NO_SUCH_ID, Accounts, Caller, on_sqlite
 
 NUMBERS = "/v2/phone_numbers/messaging"
@@ -106,6 +107,7 @@ def test_numbers_are_found_by_filters_and_sorted(owner: Caller) -> None:
     assert ([each["phone_number"] for each in answer["data"]], answer["meta"]["total_pages"]) == ([first], 2)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "code", "parameter"),
     [
@@ -164,6 +166,7 @@ def test_tags_of_a_number_are_those_of_its_next_message(owner: Caller) -> None:
     assert owner("PATCH", path_of(number), {"tags": []}).data["tags"] == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("change", "status", "code", "pointer"),
     [
@@ -187,6 +190,7 @@ def test_a_bad_change_is_refused_as_a_whole(
     assert owner("GET", path_of(number)).data == number
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
@@ -223,6 +224,9 @@ def test_what_a_profile_hides_is_shown_nowhere_once_the_message_is_final(team: T
     assert (read["to"][0]["status"], read["text"], read["to"][0]["phone_number"]) == ("delivered", "****", hidden)
     deliveries = team.me("GET", "/v2/webhook_deliveries").body.decode()
     assert '"message.finalized"' in deliveries
+    for part in (friend, friend[-6:], "meet me"):
+        query = urlencode({"filter[webhook][contains]": part})
+        assert team.me("GET", f"/v2/webhook_deliveries?{query}").json["meta"]["total_results"] == 0
     assert (friend in deliveries, "meet me" in deliveries) == (False, False)
     # What went out is whole.
     assert [each["text"] for each in team.call.handset(friend)] == ["meet me"]

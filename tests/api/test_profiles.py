@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,12 @@ def test_a_number_pool_is_kept_and_an_empty_one_is_off(client: httpx.Client) -> 
         ({"webhook_api_version": "3"}, "10032", "/webhook_api_version"),
         ({"alpha_sender": "much too long"}, "10015", "/alpha_sender"),
         ({"daily_spend_limit": "-1"}, "10015", "/daily_spend_limit"),
-        ({"number_pool_settings": {"long_code_weight": 1}}, "10026", "/number_pool_settings"),
+        ({"number_pool_settings": {"long_code_weight": 1}}, "10004", "/number_pool_settings/toll_free_weight"),
+        ({"url_shortener_settings": {"prefix": "x"}}, "10004", "/url_shortener_settings/domain"),
+        ({"whitelisted_destinations": ["GB", "UK"]}, "10015", "/whitelisted_destinations/1"),
+        ({"whitelisted_destinations": ["XX"]}, "10015", "/whitelisted_destinations/0"),
+        ({"alpha_sender": "123456"}, "10015", "/alpha_sender"),
+        ({"daily_spend_limit_enabled": True}, "10004", "/daily_spend_limit"),
         (
             {"number_pool_settings": {"long_code_weight": -1, "toll_free_weight": 1, "skip_unhealthy": False}},
             "10033",
@@ -153,7 +159,7 @@ def full(client: httpx.Client) -> Any:
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_change_of_one_field_leaves_the_others(client: httpx.Client, name: str) -> None:
-    before = make(client).json()["data"]
+    before = make(client, daily_spend_limit="20.00").json()["data"]
     after = changed(client, before, **{name: FULL[name]})
     assert after.pop("updated_at") > before.pop("updated_at")
     assert after == {**before, name: FULL[name]}
@@ -189,7 +195,8 @@ def test_null_clears_a_field_that_may_be_unset(client: httpx.Client, full: Any, 
 
 
 def test_null_takes_a_spend_limit_away(client: httpx.Client, full: Any) -> None:
-    assert "daily_spend_limit" not in changed(client, full, daily_spend_limit=None)
+    after = changed(client, full, daily_spend_limit=None)
+    assert ("daily_spend_limit" in after, after["daily_spend_limit_enabled"]) == (False, False)
 
 
 def test_empty_urls_clear_as_null_does(client: httpx.Client, full: Any) -> None:
@@ -218,9 +225,23 @@ def test_fields_of_a_number_pool_are_changed_one_by_one(client: httpx.Client, fu
 def test_a_number_pool_that_is_off_is_turned_on_as_a_whole(client: httpx.Client) -> None:
     profile = make(client).json()["data"]
     part = patch(client, profile, {"number_pool_settings": {"sticky_sender": True}})
-    assert refusal(part) == (400, "10026", {"pointer": "/number_pool_settings"})
+    assert refusal(part) == (400, "10004", {"pointer": "/number_pool_settings/long_code_weight"})
     off = {"sticky_sender": False, "geomatch": False}
     assert changed(client, profile, number_pool_settings=POOL)["number_pool_settings"] == {**POOL, **off}
+
+
+def test_a_limit_is_not_enforced_without_an_amount(client: httpx.Client) -> None:
+    profile = make(client).json()["data"]
+    answer = patch(client, profile, {"daily_spend_limit_enabled": True})
+    assert refusal(answer) == (400, "10004", {"pointer": "/daily_spend_limit"})
+    after = changed(client, profile, daily_spend_limit="1", daily_spend_limit_enabled=True)
+    assert (after["daily_spend_limit"], after["daily_spend_limit_enabled"]) == ("1", True)
+
+
+def test_every_country_may_be_a_destination(client: httpx.Client) -> None:
+    table = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8").splitlines()
+    every = [line.partition("\t")[0] for line in table if line and not line.startswith("#")]
+    assert make(client, whitelisted_destinations=every).json()["data"]["whitelisted_destinations"] == every
 
 
 def test_fields_of_short_links_are_changed_one_by_one(client: httpx.Client, full: Any) -> None:
@@ -264,6 +285,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str, Any]:
         ({"alpha_sender": "much too long"}, "10015", "/alpha_sender"),
         ({"daily_spend_limit": "-1"}, "10015", "/daily_spend_limit"),
         ({"daily_spend_limit": 1}, "10026", "/daily_spend_limit"),
+        ({"daily_spend_limit": None, "daily_spend_limit_enabled": True}, "10004", "/daily_spend_limit"),
         ({"daily_spend_limit": "9" * 5000}, "10015", "/daily_spend_limit"),
         ({"ai_assistant_id": "x" * 65}, "10025", "/ai_assistant_id"),
         ({"resource_group_id": "x" * 65}, "10025", "/resource_group_id"),
@@ -317,7 +339,7 @@ def test_a_profile_of_another_organisation_is_not_changed(call: Caller, stranger
 
 def test_of_changes_at_once_none_is_lost(call: Caller, accounts: Accounts) -> None:
     organization, _ = accounts.sandbox()
-    path = f"/v2/messaging_profiles/{accounts.profile(organization).id}"
+    path = f"/v2/messaging_profiles/{accounts.profile(organization, daily_spend_limit='1').id}"
     flags = [name for name, value in FULL.items() if value is True]
     given: list[dict[str, Any]] = [{name: True} for name in flags] + [
         {"number_pool_settings": POOL},

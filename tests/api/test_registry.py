@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from heliograph.domain.accounts import NumberPool
+from tests.api.conftest import on_one_database
 from tests.wire import NO_SUCH_ID, TO, TOLL_FREE, Accounts, Answer, Caller, later, on_sqlite
 
 GIVEN = {
@@ -82,6 +84,7 @@ def test_a_brand_keeps_what_a_change_does_not_name(call: Caller) -> None:
     assert build(call, made["brandId"]).refusal == (400, "10015", "/brandId")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("given", "status", "code", "pointer"),
     [
@@ -124,6 +127,7 @@ def test_brands_are_listed_in_pages(call: Caller) -> None:
     assert [each["brandId"] for each in some["records"]] == [ids[0], ids[2]]
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("path", "parameter", "code"),
     [
@@ -163,6 +167,7 @@ def test_a_campaign_is_active_at_once(call: Caller) -> None:
     assert build(call, made["brandId"], referenceId=made["referenceId"]).refusal == (409, "10012", "/referenceId")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("given", "status", "code", "pointer"),
     [
@@ -248,6 +253,7 @@ def test_a_number_is_moved_by_put(call: Caller, number: str) -> None:
     assert sent(call, number)[0] == other["tcrCampaignId"]
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("phone", "campaign_id", "status", "code", "pointer"),
     [
@@ -349,6 +355,17 @@ def test_a_long_code_without_a_campaign_is_refused_where_one_is_required(strict:
     assert sent(strict, number)[0] == made["tcrCampaignId"]
     taken(strict("DELETE", f"{CAMPAIGNS}/{made['campaignId']}"))
     assert strict.send(from_=number).refusal == (400, "40010", "/from")
+
+
+def test_a_pool_sends_from_numbers_with_the_campaign_that_is_needed(strict: Caller, strict_accounts: Accounts) -> None:
+    pool = NumberPool(long_code_weight=1, toll_free_weight=1, skip_unhealthy=False)
+    profile = strict_accounts.profile(strict_accounts.sandbox()[0], number_pool_settings=pool)
+    plain, registered = (strict_accounts.sender(profile) for _ in range(2))
+    wish: dict[str, Any] = {"from_": None, "messaging_profile_id": profile.id}
+    assert strict.send(**wish).refusal == (400, "40321", "/from")
+    assert strict.send(**wish, to="+4915112345678").data["from"]["phone_number"] in {plain, registered}
+    taken(assign(strict, registered, campaign(strict)["campaignId"]))
+    assert {strict.send(**wish).data["from"]["phone_number"] for _ in range(8)} == {registered}
 
 
 def test_a_scheduled_message_whose_campaign_has_ended_is_not_sent(strict: Caller, numbers: list[str]) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from heliograph.domain.accounts import Profile
+from tests.api.conftest import on_one_database
 from tests.api.test_openapi_contract import description
 from tests.webhook_receiver import Receiver, Told
 from tests.wire import NO_SUCH_ID, TO, Accounts, Answer, Caller, later
@@ -272,6 +273,7 @@ def test_filters_are_held_to_together(owner: Owner) -> None:
     assert owner.found(status="delivered", webhook__contains="Hello") == []
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("query", "code", "parameter"),
     [
@@ -442,6 +444,7 @@ def test_a_replay_to_an_internal_address_is_refused_when_it_is_tried(owner: Owne
         assert (attempt["status"], attempt["errors"], attempt["http"]["request"]["url"]) == ("failed", [75002], url)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "refusal"),
     [
@@ -496,6 +499,7 @@ def test_a_moment_to_come_has_no_events(owner: Owner) -> None:
     assert owner.replay_since(since=owner.call.time(hours=1)).data["replayed"] == 0
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("body", "code", "pointer"),
     [

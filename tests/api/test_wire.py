@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import MAX_BODY
+from tests.api.conftest import MAX_BODY, on_one_database
 from tests.wire import MESSAGE, NO_SUCH_ID, Accounts, Caller, later
 
 HELP = "https://developers.telnyx.com/docs/overview/errors/"
@@ -85,11 +85,13 @@ REFUSALS: dict[str, tuple[str, str, object, dict[str, str | None], int]] = {
 }
 
 
+@on_one_database
 @pytest.mark.parametrize(("body", "expected"), BODIES.values(), ids=BODIES)
 def test_a_body_that_is_no_request_is_refused(call: Caller, body: bytes, expected: tuple[int, str, str | None]) -> None:
     assert call("POST", "/v2/messages", body).refusal == expected
 
 
+@on_one_database
 @pytest.mark.parametrize(("fields", "pointer"), WRONG_TYPES)
 def test_a_field_of_the_wrong_type_is_pointed_at(call: Caller, fields: dict[str, object], pointer: str) -> None:
     assert call("POST", "/v2/messages", {**MESSAGE, **fields}).refusal == (400, "10026", pointer)
@@ -135,6 +137,7 @@ def _padded(size: int) -> bytes:
     return head + b"x" * (size - len(head) - 2) + b'"}'
 
 
+@on_one_database
 @pytest.mark.parametrize(("method", "path", "body", "headers", "status"), REFUSALS.values(), ids=REFUSALS)
 def test_a_connection_stays_usable_after_a_refusal(
     call: Caller, method: str, path: str, body: object, headers: dict[str, str | None], status: int
@@ -146,6 +149,7 @@ def test_a_connection_stays_usable_after_a_refusal(
     assert call.socket is before is not None
 
 
+@on_one_database
 @pytest.mark.parametrize(("method", "path", "body", "headers", "status"), REFUSALS.values(), ids=REFUSALS)
 def test_each_refusal_has_the_form_of_the_contract(
     call: Caller, method: str, path: str, body: object, headers: dict[str, str | None], status: int
@@ -160,6 +164,7 @@ def test_each_refusal_has_the_form_of_the_contract(
     assert error["detail"].endswith(".")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "path", ["/", "/v2", "/v2/", "/v2/nothing", "/v2/messages/", "/v1/messages", "/v2/v2/messages"]
 )
@@ -167,6 +172,7 @@ def test_an_unknown_route_is_not_found(call: Caller, path: str) -> None:
     assert call("GET", path).refusal == (404, "10005", "/")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -183,6 +189,7 @@ def test_a_wrong_method_is_told_the_right_ones(call: Caller, method: str, path: 
     assert (answer.refusal, answer.headers["allow"]) == ((405, "10030", None), allowed)
 
 
+@on_one_database
 @pytest.mark.parametrize(
     "authorization",
     [None, "", "Bearer", "Bearer ", "Bearer KEY_x", "Basic S0VZOg==", "KEY_0123456789abcdef_" + "A" * 43],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from heliograph.domain.accounts import NumberPool
+from tests.api.conftest import on_one_database
 from tests.wire import ALPHANUMERIC, NO_SUCH_ID, SHORT_CODE, TO, TOLL_FREE, Accounts, Caller
 
 CAT = "https://example.com/cat.png"
@@ -94,6 +95,7 @@ def profile_with(accounts: Accounts, **settings: Any) -> tuple[str, str]:
     return made.id, accounts.sender(made)
 
 
+@on_one_database
 @pytest.mark.parametrize(("fields", "expected"), REFUSALS.values(), ids=REFUSALS)
 def test_what_cannot_be_sent_is_refused_and_pointed_at(
     call: Caller, fields: dict[str, Any], expected: tuple[int, str, str]
@@ -101,6 +103,7 @@ def test_what_cannot_be_sent_is_refused_and_pointed_at(
     assert call.send(**fields).refusal == expected
 
 
+@on_one_database
 @pytest.mark.parametrize(("endpoint", "fields", "expected"), ENDPOINTS.values(), ids=ENDPOINTS)
 def test_each_endpoint_refuses_what_is_not_its_own(
     call: Caller, endpoint: str, fields: dict[str, Any], expected: tuple[int, str, str]
@@ -203,6 +206,7 @@ def test_a_number_from_elsewhere_cannot_send_mms(accounts: Accounts, call: Calle
     assert call.send(from_=number, media_urls=[CAT]).refusal == (400, "40308", "/from")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
@@ -230,6 +234,7 @@ def test_a_subject_is_absent_from_an_sms_without_one(call: Caller) -> None:
     assert call.send(subject="From Telnyx!", media_urls=[CAT]).data["subject"] == "From Telnyx!"
 
 
+@on_one_database
 @pytest.mark.parametrize(("text", "encoding", "parts", "characters"), PARTS.values(), ids=PARTS)
 def test_a_text_is_encoded_and_counted(call: Caller, text: str, encoding: str, parts: int, characters: int) -> None:
     message = call.send(text=text).data
@@ -241,6 +246,7 @@ def test_a_price_is_for_all_parts(call: Caller) -> None:
     assert call.send(text="x" * 1530).data["cost"] == {"amount": "0.0510", "currency": "USD"}
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("smart", "encoding", "answered"),
     [
@@ -320,6 +326,7 @@ def test_unknown_fields_are_passed_over(call: Caller) -> None:
     assert call.send(colour="red", messaging_profile={"id": 7}).status == 200
 
 
+@on_one_database
 @pytest.mark.parametrize("name", ["messaging_profile_id", "subject", "media_urls", "type", "webhook_url", "encoding"])
 def test_null_is_as_if_the_field_were_absent(call: Caller, name: str) -> None:
     body = {"from": TOLL_FREE, "to": TO, "text": "Hello, World!", name: None}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import on_one_database
 from tests.wire import MESSAGE, NO_SUCH_ID, SHORT_CODE, TO, Accounts, Answer, Caller, as_datetime, later
 
 CANCEL_PAGE = json.loads("""
@@ -69,6 +70,7 @@ def page_message(accounts: Accounts, call: Caller) -> Any:
     return call.send("/v2/messages/schedule", from_=sender, send_at=call.time(hours=1), **chosen).data
 
 
+@on_one_database
 @BOTH
 @pytest.mark.parametrize("ahead", [{"hours": -1}, {"seconds": 0}, {"minutes": 4, "seconds": 59}])
 def test_a_time_that_is_too_early_is_refused_with_the_bound(call: Caller, path: str, ahead: dict[str, float]) -> None:
@@ -102,6 +104,7 @@ def test_a_time_at_a_bound_is_taken(call: Caller, path: str, ahead: dict[str, fl
     assert (message["to"][0]["status"], message["send_at"]) == ("scheduled", send_at)
 
 
+@on_one_database
 @BOTH
 @pytest.mark.parametrize("offset", [None, 0, -8, 5.75])
 def test_one_moment_is_taken_in_every_zone_and_told_in_utc(call: Caller, path: str, offset: float | None) -> None:
@@ -111,6 +114,7 @@ def test_one_moment_is_taken_in_every_zone_and_told_in_utc(call: Caller, path: s
     assert message["send_at"] == f"{wanted:%Y-%m-%dT%H:%M}:00.000Z"
 
 
+@on_one_database
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:00", "%Y-%m-%dT%H:%M:00.000"])
 @pytest.mark.parametrize("zone", ["Z", "-00", "-0000", "-00:00"])
 def test_every_documented_form_of_a_time_is_taken(call: Caller, form: str, zone: str) -> None:
@@ -119,6 +123,7 @@ def test_every_documented_form_of_a_time_is_taken(call: Caller, form: str, zone:
     assert message["send_at"] == f"{wanted:%Y-%m-%dT%H:%M}:00.000Z"
 
 
+@on_one_database
 @BOTH
 @pytest.mark.parametrize("text", ["tomorrow", "", " ", "2026-13-01T00:00:00Z", "2026-12-24", "1795430400", "12:00Z"])
 def test_a_time_that_cannot_be_read_is_refused(call: Caller, path: str, text: str) -> None:
@@ -134,6 +139,7 @@ def test_a_time_without_a_zone_is_refused_and_not_guessed(call: Caller, path: st
     assert "no time zone" in answer.error["detail"]
 
 
+@on_one_database
 @BOTH
 @pytest.mark.parametrize("value", [1795430400, 1795430400.5, True, ["2026-12-24T00:00:00Z"], {}])
 def test_a_time_that_is_no_text_is_refused(call: Caller, path: str, value: object) -> None:
@@ -152,6 +158,7 @@ def test_scheduling_without_a_time_is_refused_and_not_sent_at_once(call: Caller,
     assert answer.refusal == (400, "10004", "/send_at")
 
 
+@on_one_database
 @pytest.mark.parametrize(
     ("endpoint", "fields"),
     [

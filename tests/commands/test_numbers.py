@@ -99,11 +99,27 @@ def test_the_profile_must_be_of_the_same_organisation(terminal: Terminal) -> Non
     assert refusal == f"There is no messaging profile '{profile_id}' of Bolt."
 
 
-@pytest.mark.parametrize(("address", "owner"), [(NUMBER, "a messaging profile"), ("Acme Inc", "that profile")])
-def test_a_sender_is_not_added_twice(either_terminal: Terminal, address: str, owner: str) -> None:
-    profile_id = added(either_terminal, address)["profile"]
-    refusal = either_terminal.refused("numbers", "add", address, "--profile", profile_id)
-    assert refusal == f"{address} is a sender of {owner} already."
+def test_a_sender_is_not_added_twice(either_terminal: Terminal) -> None:
+    profile_id = added(either_terminal, "Acme Inc")["profile"]
+    refusal = either_terminal.refused("numbers", "add", "Acme Inc", "--profile", profile_id)
+    assert refusal == "Acme Inc is a sender of that profile already."
+
+
+def test_of_a_number_that_is_there_it_is_told_where_and_what_to_do(either_terminal: Terminal) -> None:
+    profile_id = added(either_terminal, NUMBER)["profile"]
+    other = either_terminal.profile()
+
+    def refusal(profile: str, *of: str) -> str:
+        return either_terminal.refused("numbers", "add", NUMBER, "--profile", profile, *of)
+
+    there, instead = f"{NUMBER} is there already, on ", ": change it with 'heliograph numbers update'."
+    assert refusal(profile_id) == f"{there}this messaging profile{instead}"
+    assert refusal(other) == f"{there}another messaging profile{instead}"
+    either_terminal.ok("numbers", "update", NUMBER, "--profile", "")
+    assert refusal(other) == f"{there}no messaging profile{instead}"
+    either_terminal.organization("Bolt")
+    bolt = either_terminal.profile("--organization", "Bolt")
+    assert refusal(bolt, "--organization", "Bolt") == f"{NUMBER} is a sender of another organisation already."
 
 
 def test_two_profiles_may_have_the_same_alphanumeric_sender(terminal: Terminal) -> None:

@@ -39,7 +39,7 @@ def test_every_status_on_record_has_a_word_and_only_a_carrier_that_took_it_may_s
 
 def usage(**given: object) -> Usage:
     usual = Usage(
-        Direction.OUTBOUND, "SMS", RecordStatus.DELIVERED, "+18445550001", "p1", "north", "USD", 2, 3, 1020, 610
+        Direction.OUTBOUND, "SMS", RecordStatus.DELIVERED, "+18445550001", "p1", "north", "USD", 2, 2, 3, 1020, 610
     )
     return usual._replace(**given)  # type: ignore[arg-type]  # each of its own type
 
@@ -49,7 +49,7 @@ def test_usage_is_added_up_by_kind_of_number_and_by_what_is_asked() -> None:
         usage(),
         usage(status=RecordStatus.FAILED, profile_id="p2", tags=""),
         usage(number="Acme"),
-        usage(direction=Direction.INBOUND, status=RecordStatus.RECEIVED, cost=0, carrier_fee=0),
+        usage(direction=Direction.INBOUND, status=RecordStatus.RECEIVED, sent=0, cost=0, carrier_fee=0),
     ]
     rows = usage_rows(counted, Aggregation.NO_AGGREGATION)
     shown = [(row.direction, row.tn_type, row.sent, row.delivered, row.received, row.parts, row.cost) for row in rows]

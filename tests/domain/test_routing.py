@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from heliograph.domain.accounts import NumberPool, Profile, ProfileSettings, Sender
-from heliograph.domain.address import parse_destination, parse_sender
+from heliograph.domain.address import AddressKind, parse_destination, parse_sender
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
@@ -72,6 +72,14 @@ def test_a_pool_without_a_healthy_number_is_refused() -> None:
     assert refused.value.code is Code.NO_USABLE_NUMBERS
 
 
+def test_numbers_without_the_campaign_that_a_message_needs_are_dropped() -> None:
+    long_codes = [each.address for each in SENDERS if each.kind is AddressKind.LONG_CODE]
+    assert {each.kind for each in usable(POOL, SENDERS, (), long_codes)} == {AddressKind.TOLL_FREE}
+    with pytest.raises(Refusal, match="10DLC campaign") as refused:
+        usable(POOL, SENDERS, (), [each.address for each in SENDERS])
+    assert refused.value.code is Code.NO_USABLE_NUMBERS
+
+
 def test_without_a_pool_or_a_number_it_is_refused() -> None:
     with pytest.raises(Refusal) as off:
         pool_of(profile())
@@ -89,8 +97,15 @@ def test_the_alpha_sender_of_the_profile_needs_no_registration() -> None:
     assert alphanumeric(profile("Acme"), "Acme", None).address == "Acme"
 
 
-@pytest.mark.parametrize(("configured", "code"), [(None, Code.ALPHA_NOT_CONFIGURED), ("Other", Code.ALPHA_MISMATCH)])
-def test_another_alphanumeric_sender_is_refused(configured: str | None, code: Code) -> None:
+@pytest.mark.parametrize(
+    ("configured", "others", "code"),
+    [
+        (None, False, Code.ALPHA_NOT_CONFIGURED),
+        (None, True, Code.ALPHA_MISMATCH),
+        ("Other", False, Code.ALPHA_MISMATCH),
+    ],
+)
+def test_another_alphanumeric_sender_is_refused(configured: str | None, others: bool, code: Code) -> None:
     with pytest.raises(Refusal) as refused:
-        alphanumeric(profile(configured), "Acme", None)
+        alphanumeric(profile(configured), "Acme", None, others=others)
     assert refused.value.code is code

@@ -1,10 +1,13 @@
 """Servers for the provider's own SDKs, on both databases, and clients that know nothing of them but the base URL."""
 
 import inspect
+import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -82,17 +85,45 @@ class Sdk:
         return Sdk(self.client.with_options(**options))
 
 
-@pytest.fixture(params=[Telnyx, AsyncTelnyx], ids=["Telnyx", "AsyncTelnyx"])
+CLIENTS, DATABASES = (Telnyx, AsyncTelnyx), ("sqlite", "postgresql")
+_EVERY_PAIR = bool(os.environ.get("HELIOGRAPH_TEST_CHAOS"))  # noqa: TID251 - not a setting of the service
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For servers without TLS: to read the machine's certificates takes a client 50 ms."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test with each client and on each database. Which of them meet is no matter: only the long form has all."""
+    marked = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]}
+    wanted = [
+        each for each in ("client_class", "database_kind") if each in metafunc.fixturenames and each not in marked
+    ]
+    every = list(product(CLIENTS, DATABASES))
+    pairs = every if _EVERY_PAIR else [every[0], every[-1]]
+    chosen = {"client_class": CLIENTS, "database_kind": DATABASES}
+    if len(wanted) == 2:
+        ids = [f"{client.__name__}-{kind}" for client, kind in pairs]
+        metafunc.parametrize(wanted, pairs, ids=ids, indirect=True)
+    for name in wanted if len(wanted) == 1 else ():
+        metafunc.parametrize(name, chosen[name], ids=lambda each: getattr(each, "__name__", each), indirect=True)
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """`sqlite` or `postgresql`."""
+    return str(request.param)
+
+
+@pytest.fixture
 def client_class(request: pytest.FixtureRequest) -> Any:
-    """The synchronous and the asynchronous client."""
+    """The synchronous or the asynchronous client."""
     return request.param
 
 
 def held(client_class: Any) -> Any:
     """The transport that a client makes for itself, with a look at what comes through it."""
     if client_class is Telnyx:
-        return DefaultHttpxClient(event_hooks={"response": [hold]})
-    return DefaultAsyncHttpxClient(event_hooks={"response": [hold_async]})
+        return DefaultHttpxClient(verify=NO_TLS, event_hooks={"response": [hold]})
+    return DefaultAsyncHttpxClient(verify=NO_TLS, event_hooks={"response": [hold_async]})
 
 
 @asynccontextmanager

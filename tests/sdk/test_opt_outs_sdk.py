@@ -10,7 +10,7 @@ import telnyx
 from telnyx import AsyncTelnyx, DefaultAsyncHttpxClient, DefaultHttpxClient
 
 from heliograph.domain.accounts import NumberPool, Profile
-from tests.sdk.conftest import Sdk, Service, connected
+from tests.sdk.conftest import NO_TLS, Sdk, Service, connected
 
 CAT = "https://example.com/cat.png"
 _PEOPLE = count(3_000_000)
@@ -56,9 +56,9 @@ async def watched(client_class: Any, service: Service, wire: list[str]) -> Async
         seen(request)
 
     if client_class is AsyncTelnyx:
-        http: Any = DefaultAsyncHttpxClient(event_hooks={"request": [seen_later]})
+        http: Any = DefaultAsyncHttpxClient(verify=NO_TLS, event_hooks={"request": [seen_later]})
     else:
-        http = DefaultHttpxClient(event_hooks={"request": [seen]})
+        http = DefaultHttpxClient(verify=NO_TLS, event_hooks={"request": [seen]})
     async with connected(client_class, service, http_client=http) as sdk:
         assert sdk.client.max_retries > 0
         yield sdk

@@ -285,9 +285,12 @@ def test_a_fault_of_the_server_is_an_internal_error_and_only_what_is_harmless_is
 
 
 def damage(database: Path) -> None:
-    """Take the table of messages away, as a disk fault or a careless operator would."""
+    """Let nothing be written to the table of messages. Of a table that is gone the server would ask for 5 seconds."""
     connection = sqlite3.connect(database)
-    connection.execute("DROP TABLE messages")
+    for change in ("INSERT", "UPDATE"):
+        connection.execute(
+            f"CREATE TRIGGER no_{change} BEFORE {change} ON messages BEGIN SELECT RAISE(ABORT, 'damaged'); END"
+        )
     connection.close()
 
 

@@ -67,7 +67,7 @@ async def create(context: ApiContext, request: Request) -> Response:
         if not wanted.messaging_profile_id:
             raise required("messaging_profile_id")
         profile_id = await profile_of_body(context, caller.organization_id, wanted.messaging_profile_id)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         made = own_sender(randomness.new_id(now), caller.organization_id, profile_id, name)
         return replace(made, us_long_code_fallback=_fallback(wanted.us_long_code_fallback))
 
@@ -101,7 +101,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /alphanumeric_sender_ids/{id}`."""
 
     async def attempt(caller: Caller, epoch: int) -> Sender:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await _find(context, caller, request.path_params["id"])
 
     return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
@@ -111,7 +111,7 @@ async def delete(context: ApiContext, request: Request) -> Response:
     """`DELETE /alphanumeric_sender_ids/{id}`: messages that were accepted from it are still sent."""
 
     async def attempt(caller: Caller, epoch: int) -> Sender:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await _find(context, caller, request.path_params["id"])
 
     known = await context.as_caller(request.headers.get("authorization"), attempt)

@@ -56,8 +56,8 @@ async def create(context: ApiContext, request: Request) -> Response:
     async def attempt(caller: Caller, epoch: int) -> Autoresponse:
         profile_id = await _profile(context, caller, request)
         settings = _settings(await body.read())
-        check_meaning(settings, await context.store.accounts.autoresponses(profile_id))
-        await context.confirm(epoch)
+        check_meaning(settings, await context.store.accounts.autoresponses(caller.organization_id, profile_id))
+        await context.confirm(caller, epoch)
         now = context.store.clock.now()
         return _autoresponse(settings, randomness.new_id(now), caller.organization_id, profile_id, now)
 
@@ -78,7 +78,7 @@ async def index(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Autoresponse]]:
         profile_id = await _profile(context, caller, request)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         consent = context.store.consent
         return await consent.autoresponses(caller.organization_id, profile_id, page.offset, page.size, wanted)
 
@@ -94,7 +94,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Autoresponse:
         profile_id = await _profile(context, caller, request)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         consent = context.store.consent
         found = await consent.autoresponse(caller.organization_id, profile_id, _which(request))
         if found is None:
@@ -111,9 +111,13 @@ async def replace(context: ApiContext, request: Request) -> Response:
         profile_id = await _profile(context, caller, request)
         which = _which(request)
         settings = _settings(await body.read())
-        others = [each for each in await context.store.accounts.autoresponses(profile_id) if each.id != which]
+        others = [
+            each
+            for each in await context.store.accounts.autoresponses(caller.organization_id, profile_id)
+            if each.id != which
+        ]
         check_meaning(settings, others)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         now = context.store.clock.now()
         return _autoresponse(settings, which, caller.organization_id, profile_id, now)
 
@@ -130,7 +134,7 @@ async def delete(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, ProfileId, str]:
         profile_id = await _profile(context, caller, request)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, profile_id, _which(request)
 
     named = await context.as_caller(request.headers.get("authorization"), attempt)

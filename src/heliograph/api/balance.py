@@ -31,7 +31,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /balance`."""
 
     async def attempt(caller: Caller, epoch: int) -> Spent:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await context.store.traffic.spent(caller.organization_id, currency)
 
     currency = context.tables.rates.currency

@@ -91,7 +91,7 @@ async def create(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Job:
         wish = read_wish(await body.read(), context.store.clock.now(), randomness.secret())
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return report_files.new_job(context, caller, DETAIL_REPORT, wish)
 
     body = JsonBody(request, DECODER, context.max_body)

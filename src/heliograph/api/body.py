@@ -14,6 +14,7 @@ Shape = TypeVar("Shape")
 _AT = regex(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", DOTALL)
 _TYPE = regex(r"\b(?:str|int|float|bool)\b")
 _JSON_WORDS = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
+_MISSING = regex(r"Object missing required field `(?P<name>[^`]+)`")
 _STEP = regex(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -90,5 +91,10 @@ def wrong_type(message: str, below: str = "") -> Refusal:
     what = _TYPE.sub(lambda word: _JSON_WORDS[word[0]], what).replace("`", "'")
     steps = _STEP.findall(path or "")
     escaped = ((name or index).replace("~", "~0").replace("/", "~1") for name, index in steps)
-    pointer = below + "".join(f"/{step}" for step in escaped) or "/"
+    inside = below + "".join(f"/{step}" for step in escaped)
+    if match and (missing := _MISSING.fullmatch(match["what"])):
+        name = missing["name"]
+        detail = f"The '{name}' parameter is required and cannot be blank."
+        return Refusal(Code.MISSING_PARAMETER, detail, f"{inside}/{name}")
+    pointer = inside or "/"
     return Refusal(Code.INVALID_TYPE, f"{what} at '{pointer}'.", pointer)

@@ -185,7 +185,7 @@ async def create(context: ApiContext, request: Request) -> Response:
         given = msgspec.structs.asdict(await body.read())
         details = BrandDetails(**_cleared(given))
         check_brand(details)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, details
 
     body = JsonBody(request, DECODER, context.max_body)
@@ -199,7 +199,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/brand`, newest first unless it is sorted."""
 
     async def attempt(caller: Caller, epoch: int) -> BrandRecords:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         total, found = await context.store.registry.brands(caller.organization_id, wanted, part)
         return BrandRecords(page=page.number, records=[_record(*each) for each in found], total_records=total)
 
@@ -212,7 +212,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/brand/{brandId}`."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[Brand, int]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         which = registry_id(request.path_params["brandId"])
         found = await context.store.registry.brand(caller.organization_id, which)
         if found is None:
@@ -230,7 +230,7 @@ async def change(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, dict[str, Any]]:
         given = msgspec.structs.asdict(await body.read())
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, {name: value for name, value in given.items() if value is not UNSET}
 
     def changed(brand: Brand) -> Brand:
@@ -253,7 +253,7 @@ async def remove(context: ApiContext, request: Request) -> Response:
     """`DELETE /10dlc/brand/{brandId}`: with it go its campaigns that have ended."""
 
     async def attempt(caller: Caller, epoch: int) -> OrganizationId:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id
 
     organization_id = await context.as_caller(request.headers.get("authorization"), attempt)

@@ -62,7 +62,7 @@ async def create(context: ApiContext, request: Request) -> Response:
         profile_id: str = UNASSIGNED
         if wanted.messaging_profile_id:
             profile_id = await profile_of_body(context, caller.organization_id, wanted.messaging_profile_id)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         now = context.store.clock.now()
         wish = msgspec.json.encode(BulkUpdateWish(profile_id, numbers))
         return Job(randomness.new_id(now), caller.organization_id, KIND, wish, now, now)
@@ -79,7 +79,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     async def attempt(caller: Caller, epoch: int) -> Job:
         text = request.path_params["order_id"]
         job_id = canonical_uuid(text)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         job = await context.store.jobs.find(caller.organization_id, job_id, KIND) if job_id else None
         if job is None:
             raise Refusal(Code.NOT_FOUND, f"There is no bulk update '{text[:48]}'.", "/order_id")

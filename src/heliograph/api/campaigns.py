@@ -180,7 +180,7 @@ async def create(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, dict[str, Any]]:
         given = msgspec.structs.asdict(await body.read())
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, given
 
     def details(brand: Brand) -> CampaignDetails:
@@ -210,7 +210,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/campaign`: the campaigns of one brand, newest first unless they are sorted."""
 
     async def attempt(caller: Caller, epoch: int) -> CampaignRecords:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         total, found = await context.store.registry.campaigns(caller.organization_id, brand, part)
         return CampaignRecords(page=page.number, records=[_record(*each) for each in found], total_records=total)
 
@@ -226,7 +226,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/campaign/{campaignId}`."""
 
     async def attempt(caller: Caller, epoch: int) -> RegisteredCampaign:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         which = registry_id(request.path_params["campaignId"])
         found = await context.store.registry.campaign(caller.organization_id, which)
         if found is None:
@@ -241,7 +241,7 @@ async def change(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, dict[str, Any]]:
         given = msgspec.structs.asdict(await body.read())
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, {name: value for name, value in given.items() if value is not UNSET}
 
     def changed(campaign: RegisteredCampaign) -> RegisteredCampaign:
@@ -265,7 +265,7 @@ async def deactivate(context: ApiContext, request: Request) -> Response:
     """`DELETE /10dlc/campaign/{campaignId}`: it ends for good, and its numbers have none. Asked again: the same."""
 
     async def attempt(caller: Caller, epoch: int) -> OrganizationId:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id
 
     organization_id = await context.as_caller(request.headers.get("authorization"), attempt)

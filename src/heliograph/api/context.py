@@ -82,24 +82,26 @@ class ApiContext:
     async def as_caller(self, authorization: str | None, attempt: Callable[[Caller, int], Awaitable[Answer]]) -> Answer:
         """Recognise the caller and make the attempt, again when the accounts changed under it.
 
-        The attempt gets the epoch that it was recognised under and raises `StaleAccounts` when the database is at
-        another. A refusal may come from what was remembered, so it stands only when the epoch did not move.
+        The attempt gets the epoch that it was recognised under, and raises `StaleAccounts` when its organisation has
+        changed since. A refusal may come from what was remembered, so it stands only when that did not happen. Whether
+        a key is there, is whose and is revoked is read anew or never changes again.
         """
         accounts = self.store.accounts
         for _ in range(STALE_TRIES):
             epoch = accounts.epoch
+            caller = await authenticate(accounts, authorization)
             try:
-                return await attempt(await authenticate(accounts, authorization), epoch)
+                return await attempt(caller, epoch)
             except StaleAccounts:
                 await accounts.refresh()
             except Refusal:
                 await accounts.refresh()
-                if accounts.epoch == epoch:
+                if accounts.holds(caller.organization_id, epoch):
                     raise
         raise Refusal(Code.SERVICE_UNAVAILABLE, "Accounts are being changed; try again.")
 
-    async def confirm(self, epoch: int) -> None:
-        """For an attempt whose own statement does not compare epochs: raise `StaleAccounts` unless it is `epoch`."""
+    async def confirm(self, caller: Caller, epoch: int) -> None:
+        """For an attempt whose own statement does not compare: raise `StaleAccounts` unless `epoch` still holds."""
         await self.store.accounts.refresh()
-        if self.store.accounts.epoch != epoch:
+        if not self.store.accounts.holds(caller.organization_id, epoch):
             raise StaleAccounts

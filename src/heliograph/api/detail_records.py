@@ -104,11 +104,11 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /detail_records`."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Record], Told]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         records, newest = read_wanted(request.query_params, context.store.clock.now())
         traffic, mine = context.store.traffic, caller.organization_id
         found = await traffic.page(mine, records, page.offset, page.size, newest=newest)
-        return await traffic.count(mine, records), found, await traffic.told(found)
+        return await traffic.count(mine, records), found, await traffic.told(mine, found)
 
     page = read_page(request.query_params, largest=LARGEST_SIZE)
     total, records, told = await context.as_caller(request.headers.get("authorization"), attempt)

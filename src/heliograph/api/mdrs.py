@@ -53,7 +53,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /reports/mdrs`, newest first. Pages are an extension: without them, the newest 250."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Record]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         wanted = read_wanted(request.query_params, context.store.clock.now())
         traffic, mine = context.store.traffic, caller.organization_id
         return await traffic.count(mine, wanted), await traffic.page(mine, wanted, page.offset, page.size)

@@ -33,18 +33,22 @@ from heliograph.domain.compose import Draft, Form, compose, draft, without_media
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import MessageId, OrganizationId, canonical_uuid
 from heliograph.domain.inbound import InboundMessage
-from heliograph.domain.instant import Instant, duration_text, to_text
+from heliograph.domain.instant import SECOND, Instant, duration_text, to_text
 from heliograph.domain.lifecycle import FINAL, Status
 from heliograph.domain.message import Message, MessageType
 from heliograph.domain.outcome import opted_out_detail
 from heliograph.domain.redaction import NUMBERS, hide_numbers, level, redacted, redacted_inbound
-from heliograph.domain.registry import check_registered
+from heliograph.domain.registry import check_registered, unregistered
 from heliograph.domain.schedule import check_send_at
 from heliograph.domain.spending import budget_of
 from heliograph.store.accounts import AccountLookup
 from heliograph.store.messages import Acceptance, Accepted, Cancellation
+from heliograph.store.numbers import SenderFilter
 from heliograph.store.sticky import StickyWish
 from heliograph.store.store import Store
+
+SOON = 2 * SECOND
+"""What is due within this is told to the dispatchers here at once: a quiet one looks by itself less often."""
 
 
 async def send(context: ApiContext, request: Request, form: Form) -> Response:
@@ -158,7 +162,7 @@ async def _compose(context: ApiContext, caller: Caller, wanted: Draft, epoch: in
     rules = caller.organization.overrides.over(context.rules)
     if wanted.send_at is not None:
         check_send_at(wanted.send_at, now, rules)
-    sender, profile = await _origin(context.store, caller.organization_id, wanted)
+    sender, profile = await _origin(context, caller.organization_id, wanted)
     wanted = _as_carried(context, wanted, sender, profile)
     texts, links = shorten(context, wanted, profile, ids, now)
     messages = [
@@ -195,33 +199,43 @@ async def _accept(context: ApiContext, acceptance: Acceptance) -> Sequence[Messa
         raise Refusal(Code.QUEUE_FULL, given.detail, "/from")
     if answer is Accepted.SPENT:
         raise Refusal(Code.SPEND_LIMIT_REACHED, given.detail, "/messaging_profile_id")
-    if acceptance.messages[0].send_at is None:
+    send_at = acceptance.messages[0].send_at
+    if send_at is None or send_at - context.store.clock.now() < SOON:
         context.released()
     return given.messages
 
 
-async def _origin(store: Store, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:
+async def _origin(context: ApiContext, organization_id: OrganizationId, wanted: Draft) -> tuple[Sender, Profile]:
     """The sender and the profile of a draft (Contract 4.2)."""
-    accounts = store.accounts
+    accounts = context.store.accounts
     profile_id = wanted.command.profile_id
     profile = await _profile(accounts, organization_id, profile_id) if profile_id else None
     address = wanted.sender
     if address is None:
         if profile is None:
             raise Refusal(Code.MISSING_PARAMETER, "Give 'from' or 'messaging_profile_id'.", "/from")
-        return await _from_pool(store, profile, wanted), profile
+        return await _from_pool(context, profile, wanted), profile
     if address.kind is AddressKind.ALPHANUMERIC:
         if profile is None:
             detail = f"An alphanumeric sender such as '{address.text}' needs 'messaging_profile_id'."
             raise Refusal(Code.MISSING_PARAMETER, detail, "/messaging_profile_id")
-        registered = await accounts.sender(organization_id, address.text, profile.id)
-        sender = routing.alphanumeric(profile, address.text, registered)
+        sender = await _named(context.store, profile, address.text)
         return await _in_place_of(accounts, sender, wanted), profile
     number = await accounts.sender(organization_id, address.text)
     if number is None or number.profile_id is None:
         detail = f"{address.text} is not a number of one of your messaging profiles."
         raise Refusal(Code.INVALID_FROM, detail, "/from")
     return number, profile or await _profile(accounts, organization_id, number.profile_id)
+
+
+async def _named(store: Store, profile: Profile, name: str) -> Sender:
+    """The alphanumeric sender of a profile that a request names."""
+    registered = await store.accounts.sender(profile.organization_id, name, profile.id)
+    others = 0
+    if registered is None and profile.settings.alpha_sender is None:
+        beside = SenderFilter((AddressKind.ALPHANUMERIC,), profile.id)
+        others, _ = await store.senders.page(profile.organization_id, beside, 0, 1)
+    return routing.alphanumeric(profile, name, registered, others=others > 0)
 
 
 async def _in_place_of(accounts: AccountLookup, sender: Sender, wanted: Draft) -> Sender:
@@ -236,11 +250,14 @@ async def _in_place_of(accounts: AccountLookup, sender: Sender, wanted: Draft) -
     return sender if number is None else replace(number, profile_id=sender.profile_id)
 
 
-async def _from_pool(store: Store, profile: Profile, wanted: Draft) -> Sender:
+async def _from_pool(context: ApiContext, profile: Profile, wanted: Draft) -> Sender:
     """A number of the profile's pool: the one that writes to this person already, where that is asked for (6.2)."""
     pool, recipient = routing.pool_of(profile), wanted.recipients[0].text
+    store = context.store
     unhealthy = await store.accounts.unhealthy(profile.organization_id) if pool.skip_unhealthy else ()
-    usable = routing.usable(pool, await store.accounts.pool(profile.id), unhealthy)
+    numbers = await store.accounts.pool(profile.organization_id, profile.id)
+    barred = unregistered(numbers, wanted.recipients) if context.registration_required else ()
+    usable = routing.usable(pool, numbers, unhealthy, barred)
     picked = routing.pick(pool, usable, recipient, randomness.fraction())
     if not pool.sticky_sender:
         return picked
@@ -268,8 +285,8 @@ async def _settings(context: ApiContext, message: Message | InboundMessage) -> P
 async def _find(context: ApiContext, caller: Caller, text: str, epoch: int) -> Message:
     """A message of the caller that is not older than the retention; what still waits is never too old."""
     message_id = _message_id(text)
-    message, current = await context.store.messages.find(caller.organization_id, message_id)
-    if current != epoch:
+    message, standing = await context.store.messages.find(caller.organization_id, message_id)
+    if not standing.holds(epoch):
         raise StaleAccounts
     if message is None or (message.status in FINAL and _is_too_old(context, message.received_at)):
         raise _unknown(message_id)
@@ -282,8 +299,8 @@ async def _find_any(context: ApiContext, caller: Caller, text: str, epoch: int) 
     try:
         return await _find(context, caller, text, epoch)
     except Refusal:
-        inbound, current = await context.store.inbound.find(caller.organization_id, message_id)
-        if current != epoch:
+        inbound, standing = await context.store.inbound.find(caller.organization_id, message_id)
+        if not standing.holds(epoch):
             raise StaleAccounts from None
         if inbound is None or _is_too_old(context, inbound.received_at):
             raise

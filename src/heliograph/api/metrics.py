@@ -75,7 +75,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_profile_metrics`: every profile, the newest first."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[ProfileFigures]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         mine, traffic = caller.organization_id, context.store.traffic
         total, profiles = await context.store.listing.profiles(mine, page.offset, page.size, {})
         course = await traffic.course(mine, context.store.clock.now(), TIME_FRAMES[frame])
@@ -99,7 +99,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
         profile = await context.store.accounts.profile(mine, profile_id) if profile_id else None
         if profile is None:
             raise Refusal(Code.NOT_FOUND, f"There is no messaging profile '{text[:48]}'.", "/id")
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         now, traffic = context.store.clock.now(), context.store.traffic
         course = await traffic.course(mine, now, TIME_FRAMES[frame], profile.id)
         numbers = (await traffic.numbers(mine)).get(profile.id, 0)

@@ -68,8 +68,8 @@ class NumberLookupBody(Struct, kw_only=True):
 async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /number_lookup/{phone_number}`."""
 
-    async def attempt(_caller: Caller, epoch: int) -> NumberLookup:
-        await context.confirm(epoch)
+    async def attempt(caller: Caller, epoch: int) -> NumberLookup:
+        await context.confirm(caller, epoch)
         try:
             return look_up(request.path_params["phone_number"], context.tables.directory)
         except BadAddress as error:

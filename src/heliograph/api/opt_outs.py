@@ -45,7 +45,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_optouts`: those that hold, newest first."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[OptOutBody]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         total, found = await context.store.consent.opt_outs(caller.organization_id, page.offset, page.size, wanted)
         return total, [opt_out_body(each, masked=masked or await _hides(context, each)) for each in found]
 

@@ -98,7 +98,7 @@ async def _assign(context: ApiContext, request: Request, path: str | None) -> Re
         if sender is None:
             raise _no_number(path, number)
         check_number(sender)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return sender, campaign
 
     body = JsonBody(request, DECODER, context.max_body)
@@ -125,7 +125,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/phone_number_campaigns`, the last assigned first unless they are sorted."""
 
     async def attempt(caller: Caller, epoch: int) -> AssignmentRecords:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         total, found = await context.store.registry.assignments(caller.organization_id, wanted, part)
         listed = [assignment_body(each) for each in found]
         return AssignmentRecords(page=page.number, records=listed, total_records=total)
@@ -140,7 +140,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/phone_number_campaigns/{phoneNumber}`."""
 
     async def attempt(caller: Caller, epoch: int) -> Assignment:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         number = _number(request.path_params["phoneNumber"])
         found = await context.store.registry.assignment(caller.organization_id, number)
         if found is None:
@@ -154,7 +154,7 @@ async def remove(context: ApiContext, request: Request) -> Response:
     """`DELETE /10dlc/phone_number_campaigns/{phoneNumber}`: answered with what it was."""
 
     async def attempt(caller: Caller, epoch: int) -> OrganizationId:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id
 
     organization_id = await context.as_caller(request.headers.get("authorization"), attempt)

@@ -141,7 +141,7 @@ async def create(context: ApiContext, request: Request) -> Response:
         profile_id = None
         if wanted.messaging_profile_id:
             profile_id = await profile_of_body(context, caller.organization_id, wanted.messaging_profile_id)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         made = own_sender(
             randomness.new_id(now), caller.organization_id, profile_id, _number(wanted), wanted.country_code
         )
@@ -164,7 +164,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /phone_numbers/{id}/messaging`; the number itself is an id too."""
 
     async def attempt(caller: Caller, epoch: int) -> KeptSender:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await find_number(context, caller.organization_id, request.path_params["id"])
 
     return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
@@ -178,7 +178,7 @@ async def change(context: ApiContext, request: Request) -> Response:
         if wanted.messaging_product not in {None, PRODUCT}:
             detail = f"'messaging_product' must be {PRODUCT}, got '{wanted.messaging_product[:32]}'."
             raise Refusal(Code.INVALID_ENUM, detail, "/messaging_product")
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         known = await find_number(context, caller.organization_id, request.path_params["id"])
         profile_id: str | None = wanted.messaging_profile_id
         if profile_id:
@@ -195,7 +195,7 @@ async def remove(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Sender:
         _check_self_service(context)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return (await find_number(context, caller.organization_id, request.path_params["id"])).sender
 
     known = await context.as_caller(request.headers.get("authorization"), attempt)

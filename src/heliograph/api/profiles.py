@@ -20,6 +20,7 @@ from heliograph.api.paging import page_meta, read_filters, read_page
 from heliograph.api.problems import JSON
 from heliograph.api.shapes import Data, encode
 from heliograph.domain.accounts import ANYWHERE, NumberPool, Profile, ProfileSettings, UrlShortener
+from heliograph.domain.address import is_country
 from heliograph.domain.compose import check_url
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
@@ -30,8 +31,9 @@ from heliograph.store.accounts import NoSuchRecord
 MAX_NAME = 255
 MAX_SECRET = 255
 MAX_ID = 64
-_COUNTRY = regex(r"[A-Z]{2}")
-_ALPHA = regex(r"[A-Za-z0-9 ]{1,11}")
+# Contract 6.1; without a letter it would be a number (Contract 4.2).
+_ALPHA = regex(r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
+_ALPHA_WANTED = "1 to 11 letters, digits and spaces with at least one letter"
 _LIMIT = regex(r"[0-9]{1,48}(?:\.[0-9]{1,15})?")
 _PREFIX = regex(r"[A-Za-z0-9_-]{0,32}")
 FILTERS = {"name": frozenset({"eq", "contains"})}
@@ -110,7 +112,7 @@ async def create(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> Profile:
         given = _checked({**_REQUIRED, **_given(await body.read())})
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         now = context.store.clock.now()
         return Profile(
             id=ProfileId(randomness.new_id(now)),
@@ -131,7 +133,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_profiles`, newest first."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Profile]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         filters = {operator: value for (_, operator), value in read_filters(request.query_params).items()}
         return await context.store.listing.profiles(caller.organization_id, page.offset, page.size, filters)
 
@@ -148,7 +150,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
         profile = await context.store.accounts.profile(caller.organization_id, profile_id) if profile_id else None
         if profile is None:
             raise _no_profile(request)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return profile
 
     return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
@@ -159,7 +161,7 @@ async def change(context: ApiContext, request: Request) -> Response:
 
     async def attempt(caller: Caller, epoch: int) -> tuple[OrganizationId, Given]:
         given = _checked(_given(await body.read()))
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id, given
 
     def changed(profile: Profile) -> Profile:
@@ -202,7 +204,7 @@ async def _organization(context: ApiContext, request: Request) -> OrganizationId
     """Whose request it is, where that is all there is to judge."""
 
     async def attempt(caller: Caller, epoch: int) -> OrganizationId:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return caller.organization_id
 
     return await context.as_caller(request.headers.get("authorization"), attempt)
@@ -273,7 +275,17 @@ def _changed(settings: ProfileSettings, given: Given, domains: Sequence[str]) ->
     if "url_shortener_settings" in own:
         known = settings.url_shortener_settings
         own["url_shortener_settings"] = _shortener(own["url_shortener_settings"], known, domains)
+    if own.get("daily_spend_limit", settings.daily_spend_limit) is None:
+        _check_unlimited(own.get("daily_spend_limit_enabled", False))
+        own["daily_spend_limit_enabled"] = False
     return msgspec.structs.replace(settings, **own)
+
+
+def _check_unlimited(enforced: bool) -> None:
+    """A limit without an amount would let everything pass; to take the amount away switches it off."""
+    if enforced:
+        detail = "The 'daily_spend_limit' parameter is required while 'daily_spend_limit_enabled' is true."
+        raise Refusal(Code.MISSING_PARAMETER, detail, "/daily_spend_limit")
 
 
 def _check_name(name: str | None) -> None:
@@ -313,8 +325,8 @@ def _check_destinations(destinations: list[str] | None) -> None:
         detail = "The 'whitelisted_destinations' parameter is required and cannot be blank."
         raise Refusal(Code.MISSING_PARAMETER, detail, pointer)
     for index, each in enumerate(destinations):
-        if each != ANYWHERE and not _COUNTRY.fullmatch(each):
-            detail = f"A destination is a country such as 'US', or '*'; got '{each[:16]}'."
+        if each != ANYWHERE and not is_country(each):
+            detail = f"A destination is a country of ISO 3166 such as 'US', or '*'; got '{each[:16]}'."
             raise Refusal(Code.BAD_REQUEST, detail, f"{pointer}/{index}")
 
 
@@ -363,7 +375,7 @@ _CHECKS: Mapping[str, Callable[[Any], None]] = {
     "health_webhook_url": lambda url: check_url(url or None, "/health_webhook_url"),
     "whitelisted_destinations": _check_destinations,
     "webhook_api_version": _check_version,
-    "alpha_sender": lambda text: _check_form(text, _ALPHA, "alpha_sender", "1 to 11 letters, digits and spaces"),
+    "alpha_sender": lambda text: _check_form(text, _ALPHA, "alpha_sender", _ALPHA_WANTED),
     "daily_spend_limit": lambda text: _check_form(text, _LIMIT, "daily_spend_limit", "a decimal such as '100.00'"),
     "ai_assistant_id": lambda text: _check_length(text, "ai_assistant_id", MAX_ID),
     "resource_group_id": lambda text: _check_length(text, "resource_group_id", MAX_ID),

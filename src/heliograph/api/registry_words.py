@@ -40,8 +40,8 @@ WORDS: Mapping[str, Collection[str]] = {
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /10dlc/enum/{endpoint}`."""
 
-    async def attempt(_caller: Caller, epoch: int) -> Collection[str]:
-        await context.confirm(epoch)
+    async def attempt(caller: Caller, epoch: int) -> Collection[str]:
+        await context.confirm(caller, epoch)
         endpoint = request.path_params["endpoint"]
         if endpoint not in WORDS:
             detail = f"There are no words of '{endpoint[:48]}', only of {', '.join(WORDS)}."

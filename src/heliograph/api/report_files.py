@@ -61,7 +61,7 @@ async def retrieve(context: ApiContext, request: Request, kind: str, body: Body)
     """Read a report by its id."""
 
     async def attempt(caller: Caller, epoch: int) -> Job:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         report_id = canonical_uuid(request.path_params["id"])
         job = await context.store.jobs.find(caller.organization_id, report_id, kind) if report_id else None
         return _present(job, request)
@@ -74,7 +74,7 @@ async def delete(context: ApiContext, request: Request, kind: str, body: Body) -
     """Delete a report and its file, also one that is being made."""
 
     async def attempt(caller: Caller, epoch: int) -> Job:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         report_id = canonical_uuid(request.path_params["id"])
         job = await context.store.jobs.delete(caller.organization_id, report_id, kind) if report_id else None
         return _present(job, request)
@@ -87,7 +87,7 @@ async def index(context: ApiContext, request: Request, kind: str, body: Body, pa
     """List reports of a kind, newest first."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[Job]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await context.store.jobs.page(caller.organization_id, kind, page.offset, page.size)
 
     total, jobs = await context.as_caller(request.headers.get("authorization"), attempt)

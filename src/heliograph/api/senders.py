@@ -25,7 +25,7 @@ async def listed(
     """A page of the caller's senders."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, list[object]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         total, found = await context.store.senders.page(caller.organization_id, wanted, page.offset, page.size)
         return total, [shown(each) for each in found]
 
@@ -45,7 +45,7 @@ async def listed_of_profile(
         profile = await context.store.accounts.profile(caller.organization_id, profile_id) if profile_id else None
         if profile is None:
             raise Refusal(Code.NOT_FOUND, f"There is no messaging profile '{text[:48]}'.", "/id")
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return profile.id
 
     profile_id = await context.as_caller(request.headers.get("authorization"), attempt)

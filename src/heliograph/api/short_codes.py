@@ -73,7 +73,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /short_codes/{id}`."""
 
     async def attempt(caller: Caller, epoch: int) -> KeptSender:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await _find(context, caller.organization_id, request.path_params["id"])
 
     return _answer(await context.as_caller(request.headers.get("authorization"), attempt))
@@ -86,7 +86,7 @@ async def change(context: ApiContext, request: Request) -> Response:
         wanted = await body.read()
         if wanted.messaging_profile_id is UNSET:
             raise required("messaging_profile_id")
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         known = await _find(context, caller.organization_id, request.path_params["id"])
         profile_id: str = UNASSIGNED
         if wanted.messaging_profile_id:
@@ -124,6 +124,7 @@ def _answer(kept: KeptSender) -> Response:
 
 
 async def _find(context: ApiContext, organization_id: OrganizationId, text: str) -> KeptSender:
+    """By its id: the contract has a UUID here, and no code."""
     sender_id = canonical_uuid(text)
     found = await context.store.senders.find(organization_id, KINDS, sender_id=sender_id) if sender_id else None
     if found is None:
@@ -132,7 +133,7 @@ async def _find(context: ApiContext, organization_id: OrganizationId, text: str)
 
 
 def _unknown(text: str) -> Refusal:
-    return Refusal(Code.NOT_FOUND, f"There is no short code '{text[:48]}'.", "/id")
+    return Refusal(Code.NOT_FOUND, f"There is no short code with the id '{text[:48]}'.", "/id")
 
 
 RESOURCES: Resources = {

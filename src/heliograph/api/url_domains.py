@@ -26,8 +26,8 @@ class UrlDomainBody(Struct):
 async def index(context: ApiContext, request: Request) -> Response:
     """`GET /messaging_url_domains`, in the order of the settings: the same for every organisation."""
 
-    async def attempt(_caller: Caller, epoch: int) -> None:
-        await context.confirm(epoch)
+    async def attempt(caller: Caller, epoch: int) -> None:
+        await context.confirm(caller, epoch)
 
     page = read_page(request.query_params)
     await context.as_caller(request.headers.get("authorization"), attempt)

@@ -120,7 +120,7 @@ async def create(context: ApiContext, request: Request) -> Response:
         span = read_range(given.start_date, given.end_date, places, context.store.clock.now())
         aggregation = _aggregation(given.aggregation_type, Place("aggregation_type", in_body=True))
         profiles = read_profiles(_separated(given.profiles), Place("profiles", in_body=True))
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         wish = UsageWish(
             first=span.first, last=span.last, secret=randomness.secret(), aggregation=aggregation, profiles=profiles
         )
@@ -142,7 +142,7 @@ async def create_legacy(context: ApiContext, request: Request) -> Response:
         span = read_range(given.start_time, given.end_time, places, context.store.clock.now())
         aggregation = _numbered(given.aggregation_type)
         profiles = read_profiles(given.profiles or (), Place("profiles", in_body=True))
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         wish = UsageWish(
             first=span.first, last=span.last, secret=randomness.secret(), aggregation=aggregation, profiles=profiles
         )
@@ -158,7 +158,7 @@ async def fetch_sync(context: ApiContext, request: Request) -> Response:
     """`GET /reports/mdr_usage_reports/sync`: a report at once, which is not kept."""
 
     async def attempt(caller: Caller, epoch: int) -> UsageReportBody:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         query, now = request.query_params, context.store.clock.now()
         if not query.get("aggregation_type"):
             detail = "The 'aggregation_type' parameter is required and cannot be blank."

@@ -116,7 +116,7 @@ async def index(context: ApiContext, request: Request) -> Response:
     """`GET /webhook_deliveries`, newest first."""
 
     async def attempt(caller: Caller, epoch: int) -> tuple[int, Sequence[DeliveryBody]]:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         wanted = read_filter(request.query_params)
         total, reports = await context.store.deliveries.page(caller.organization_id, wanted, page.offset, page.size)
         return total, [await _shown(context, each) for each in reports]
@@ -130,7 +130,7 @@ async def retrieve(context: ApiContext, request: Request) -> Response:
     """`GET /webhook_deliveries/{id}`."""
 
     async def attempt(caller: Caller, epoch: int) -> DeliveryBody:
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         return await _shown(context, await _find(context, caller, request.path_params["id"]))
 
     return _json(Data(await context.as_caller(request.headers.get("authorization"), attempt)))
@@ -142,7 +142,7 @@ async def replay(context: ApiContext, request: Request) -> Response:
     async def attempt(caller: Caller, epoch: int) -> DeliveryBody:
         wanted = await body.read() if _has_body(request) else ReplayRequest()
         check_url(wanted.url or None, "/url")
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         report = await _find(context, caller, request.path_params["id"])
         begun = await context.store.deliveries.replay(caller.organization_id, report.delivery, wanted.url or None)
         if begun is None:
@@ -161,7 +161,7 @@ async def replay_since(context: ApiContext, request: Request) -> Response:
         since, events = _since(wanted.since), _event_types(wanted.event_types)
         check_url(wanted.url or None, "/url")
         only_failed = _only_failed(wanted.status)
-        await context.confirm(epoch)
+        await context.confirm(caller, epoch)
         book, organization_id = context.store.deliveries, caller.organization_id
         return await book.replay_since(organization_id, since, events, wanted.url or None, only_failed=only_failed)
 

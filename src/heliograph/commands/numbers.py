@@ -73,11 +73,23 @@ async def _add(given: argparse.Namespace, _settings: Settings, store: Store) -> 
     try:
         await store.changes.add_sender(sender, store.clock.now())
     except AlreadyExists as error:
-        where = "of that profile" if sender.kind is AddressKind.ALPHANUMERIC else "of a messaging profile"
-        raise CommandFailed(f"{sender.address} is a sender {where} already.") from error
+        raise CommandFailed(await _already(store, sender)) from error
     if registered is not None:
         await store.registry.assign(organization.id, sender.id, registered.id, store.clock.now(), move=False)
     print(f"{sender.address} ({sender.kind}) is a sender of {organization.name} now.")
+
+
+async def _already(store: Store, sender: Sender) -> str:
+    """Why an address cannot be added, and what to do instead."""
+    if sender.kind is AddressKind.ALPHANUMERIC:
+        return f"{sender.address} is a sender of that profile already."
+    known = await store.senders.find(sender.organization_id, NUMBERS, address=sender.address)
+    if known is None:
+        return f"{sender.address} is a sender of another organisation already."
+    where = "this messaging profile" if known.sender.profile_id == sender.profile_id else "another messaging profile"
+    if known.sender.profile_id is None:
+        where = "no messaging profile"
+    return f"{sender.address} is there already, on {where}: change it with 'heliograph numbers update'."
 
 
 def _sender(given: argparse.Namespace, store: Store, profile: Profile) -> Sender:

@@ -96,10 +96,12 @@ class Receptionist:
         if number is not None and number.profile_id is not None:
             profile = await accounts.profile(number.organization_id, number.profile_id)
         if number is None or profile is None:
-            if await accounts.refresh():
+            await accounts.refresh()
+            if number is not None and not accounts.holds(number.organization_id, epoch):
                 return await self._judge(arrival)
+            # That nobody has a number is not remembered: it was read just now.
             raise await self._refuse(arrival, "on no messaging profile" if number else "nobody's number here")
-        configs = await accounts.autoresponses(profile.id)
+        configs = await accounts.autoresponses(profile.organization_id, profile.id)
         heard = read(arrival.text, number.kind, country_of(arrival.sender), configs)
         return self._reception(arrival, number, profile, heard, epoch)
 

@@ -92,6 +92,14 @@ def parse_destination(value: object) -> Address:
     return address
 
 
+def parse_number(text: str) -> Address:
+    """Read a number, and no short code. Raises `BadAddress` for anything but a possible E.164 number."""
+    address = _number(text)
+    if address is None or address.kind is AddressKind.SHORT_CODE:
+        raise _refusal(_shown(text), _E164_WANTED, _hint(text))
+    return address
+
+
 def parse_sender(value: object) -> Address:
     """Read a `from` value: a number, a short code or an alphanumeric sender (Contract 4.2).
 
@@ -120,6 +128,15 @@ def country_of(e164: str) -> str | None:
     if len(regions) == 1:
         return None if regions[0] == _NO_COUNTRY else regions[0]
     return _country_within(e164, regions[0]) if regions else None
+
+
+_WITHOUT_NUMBERS = frozenset({"AQ", "BV", "GS", "HM", "PN", "TF", "UM"})
+"""Of ISO 3166, and not among the library's regions: they have no calling code of their own."""
+
+
+def is_country(code: str) -> bool:
+    """Whether there is such a country: one of ISO 3166, in capitals, or one with telephone numbers of its own."""
+    return code in phonenumbers.SUPPORTED_REGIONS or code in _WITHOUT_NUMBERS
 
 
 def area_code(e164: str) -> str | None:

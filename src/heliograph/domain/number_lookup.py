@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from heliograph.domain.address import AddressKind, BadAddress, parse_destination
+from heliograph.domain.address import AddressKind, parse_number
 from heliograph.domain.numbers import NumberDirectory
 
 UNKNOWN = "unknown"
@@ -59,9 +59,7 @@ class NumberLookup:
 
 def look_up(text: str, directory: NumberDirectory) -> NumberLookup:
     """What is known of a number. Raises `BadAddress` for a text that is no number in E.164 form."""
-    address = parse_destination(text)
-    if address.kind is AddressKind.SHORT_CODE:
-        raise BadAddress(f"{address.text} is a short code, and no number in E.164 form, as in +13125550123.")
+    address = parse_number(text)
     number = phonenumbers.parse(address.text)
     stated = directory.stated(address.text)
     # A number of no country has no area either, whatever the library makes of its first digits.

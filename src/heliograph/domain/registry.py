@@ -373,11 +373,18 @@ def needs_campaign(sender: Address, recipient: Address) -> bool:
 
 def check_registered(sender: Sender, recipients: Collection[Address]) -> None:
     """Raise a `Refusal` with 40010 for a message of a number that has no registered campaign where it needs one."""
-    if sender.campaign is not None and sender.campaign.registered is not None:
-        return
-    mine = Address(sender.address, sender.kind, sender.country)
-    if any(needs_campaign(mine, each) for each in recipients):
+    if unregistered([sender], recipients):
         raise Refusal(Code.NOT_REGISTERED, not_registered_detail(sender.address), "/from")
+
+
+def unregistered(senders: Collection[Sender], recipients: Collection[Address]) -> Collection[str]:
+    """Those of some senders that lack the campaign which a message to these recipients needs."""
+    return frozenset(
+        each.address
+        for each in senders
+        if (each.campaign is None or each.campaign.registered is None)
+        and any(needs_campaign(Address(each.address, each.kind, each.country), one) for one in recipients)
+    )
 
 
 def not_registered_detail(number: str) -> str:

@@ -209,6 +209,8 @@ class Usage(NamedTuple):
     tags: str
     currency: str
     messages: int
+    sent: int
+    """Those that their carrier took."""
     parts: int
     cost: int
     carrier_fee: int
@@ -241,7 +243,7 @@ def usage_rows(counted: Iterable[Usage], aggregation: Aggregation) -> Sequence[U
         key = (each.direction, each.type, number_kind(each.number), each.currency, by)
         inbound = each.direction is Direction.INBOUND
         sums.setdefault(key, Counter()).update(
-            sent=0 if inbound else each.messages,
+            sent=each.sent,
             received=each.messages if inbound else 0,
             delivered=each.messages if each.status is RecordStatus.DELIVERED else 0,
             parts=each.parts,

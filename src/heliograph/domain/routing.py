@@ -18,20 +18,28 @@ def pool_of(profile: Profile) -> NumberPool:
     return pool
 
 
-def usable(pool: NumberPool, senders: Sequence[Sender], unhealthy: Collection[str] = ()) -> Sequence[Sender]:
-    """Those numbers of a profile that its pool may send from: their kind has a weight, and they are not unhealthy where
-    that is asked for. `unhealthy` are numbers that were measured so.
+def usable(
+    pool: NumberPool, senders: Sequence[Sender], unhealthy: Collection[str] = (), unregistered: Collection[str] = ()
+) -> Sequence[Sender]:
+    """Those numbers of a profile that its pool may send from: their kind has a weight, they have the campaign that the
+    message needs, and they are not unhealthy where that is asked for.
 
-    Raises a `Refusal` when there are none.
+    `unhealthy` are numbers that were measured so, `unregistered` those that lack the campaign. Raises a `Refusal` when
+    none is left.
     """
     weighted = [each for each in senders if _weight(pool, each) > 0]
-    found = [each for each in weighted if each.address not in unhealthy] if pool.skip_unhealthy else weighted
-    if weighted and not found:
+    registered = [each for each in weighted if each.address not in unregistered]
+    found = [each for each in registered if not pool.skip_unhealthy or each.address not in unhealthy]
+    if found:
+        return found
+    detail = "No number on the messaging profile may be used for the pool."
+    if registered:
         detail = "Every number of the pool is unhealthy: too few of its messages of the last day arrived."
-        raise Refusal(Code.NO_USABLE_NUMBERS, detail, "/from")
-    if not found:
-        raise Refusal(Code.NO_USABLE_NUMBERS, "No number on the messaging profile may be used for the pool.", "/from")
-    return found
+    elif weighted:
+        detail = (
+            "No number of the pool belongs to an active 10DLC campaign, and messages of long codes to the US need one."
+        )
+    raise Refusal(Code.NO_USABLE_NUMBERS, detail, "/from")
 
 
 def pick(pool: NumberPool, found: Sequence[Sender], recipient: str, random: float) -> Sender:
@@ -71,15 +79,16 @@ def needs_number(recipients: Sequence[Address]) -> bool:
     return any(each.country in NO_ALPHANUMERIC for each in recipients)
 
 
-def alphanumeric(profile: Profile, address: str, registered: Sender | None) -> Sender:
+def alphanumeric(profile: Profile, address: str, registered: Sender | None, *, others: bool = False) -> Sender:
     """The alphanumeric sender `address` of a profile: registered for it, or its `alpha_sender`.
 
-    Raises a `Refusal` when the profile has none, or another one (Contract 2.6, codes 40306 and 40307).
+    Raises a `Refusal` when the profile has none, or another one (Contract 2.6, codes 40306 and 40307); `others` is
+    whether one is registered for it.
     """
     if registered is not None:
         return registered
     configured = profile.settings.alpha_sender
-    if configured is None:
+    if configured is None and not others:
         detail = f"Messaging profile {profile.id} has no alphanumeric sender."
         raise Refusal(Code.ALPHA_NOT_CONFIGURED, detail, "/from")
     if configured != address:

@@ -1,8 +1,8 @@
 """Organisations, keys, profiles and senders: looked up for every request, changed rarely.
 
-What is looked up is kept in memory under the `epoch` of the accounts. Every change raises the epoch in its own
-transaction, and every write on behalf of a caller compares it in the transaction that writes: so a revoked key or a
-changed profile counts at once, on every node, without asking the database twice for each request.
+What is looked up is kept in memory with the `epoch` of the accounts. Every change raises the epoch of its organisation
+in its own transaction, and every write on behalf of a caller compares it in the transaction that writes: so a revoked
+key or a changed profile counts at once, on every node, without asking the database twice for each request.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, ProfileSettings, RuleOverrides, Sender
@@ -21,6 +21,7 @@ from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.number_health import NumberHealth
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.epochs import GENERAL, raise_epoch
 from heliograph.store.profile_effects import follow_settings
 from heliograph.store.sticky import forget_numbers, forget_profile
 from heliograph.store.tables import (
@@ -35,6 +36,8 @@ from heliograph.store.tables import (
 
 CACHED = 100_000
 """Entries kept before the cache is begun anew."""
+NEVER = -1
+"""The epoch of who has asked for none yet; nothing holds at it."""
 
 
 class AlreadyExists(Exception):
@@ -61,26 +64,55 @@ class ApiKey:
     revoked_at: Instant | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read, whose it is, and at which epoch it was so."""
+
+    organization_id: str
+    epoch: int
+    value: Any
+
+
 class AccountLookup:
-    """Reads accounts, and remembers them for as long as the epoch stands."""
+    """Reads accounts, and remembers each for as long as its organisation has not changed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[tuple[str, ...], Any] = {}
-        self.epoch = -1
+        self._begin(NEVER)
 
-    def seen(self, epoch: int) -> None:
-        """The database is at `epoch`: what was known under another is forgotten."""
-        if epoch != self.epoch or len(self._known) > CACHED:
-            self._known.clear()
-            self.epoch = epoch
+    def _begin(self, epoch: int) -> None:
+        self.epoch = epoch
+        """What is remembered holds at this epoch, unless its organisation has changed since."""
+        self._general = epoch
+        """Where the epoch stood after the last change that may be one of any organisation."""
+        self._changed: dict[str, int] = {}
+        """Likewise for each organisation that is known to have changed after `_general`."""
+        self._known: dict[tuple[str, ...], _Known] = {}
 
     async def refresh(self) -> bool:
-        """Ask for the epoch; whether it had moved, so that an answer given from memory may be wrong."""
+        """Ask which organisations have changed; whether any had, so that an answer given from memory may be wrong."""
         before = self.epoch
-        rows = await self._engine.fetch(select(account_epoch.c.epoch))
-        self.seen(rows[0]["epoch"])
+        new = organizations.c.epoch > before if before > NEVER else false()
+        owner, at = organizations.c.id.label("owner"), organizations.c.epoch.label("changed")
+        columns = (account_epoch.c.epoch, GENERAL.label("general"), owner, at)
+        rows = await self._engine.fetch(select(*columns).select_from(account_epoch.outerjoin(organizations, new)))
+        epoch = rows[0]["epoch"]
+        if not NEVER < before <= epoch:
+            # At first, or of a database that was set back, nothing that we have is known to be so.
+            self._begin(epoch)
+            return True
+        self._general = max(self._general, rows[0]["general"])
+        for row in rows:
+            if row["owner"] is not None:
+                name = str(row["owner"])
+                self._changed[name] = max(row["changed"], self._changed.get(name, NEVER))
+        # Of two questions at once the later may be answered first.
+        self.epoch = max(self.epoch, epoch)
         return before != self.epoch
+
+    def holds(self, organization_id: str, epoch: int) -> bool:
+        """Whether, as of the last `refresh`, an organisation has not changed since an epoch."""
+        return epoch > NEVER and max(self._general, self._changed.get(organization_id, NEVER)) <= epoch
 
     async def key(self, key_id: str) -> ApiKey | None:
         """A key by the id that stands in it, revoked or not."""
@@ -132,85 +164,114 @@ class AccountLookup:
         found: Sender | None = await self._look_up(("number", address), wanted, to_sender)
         return found
 
-    async def pool(self, profile_id: ProfileId) -> Sequence[Sender]:
+    async def pool(self, organization_id: OrganizationId, profile_id: ProfileId) -> Sequence[Sender]:
         """The long codes and toll-free numbers of a profile, in the order of their addresses."""
-        name = ("pool", profile_id)
-        if (known := self._known.get(name)) is not None:
-            pool: Sequence[Sender] = known
-            return pool
-        kinds = senders.c.kind.in_([AddressKind.LONG_CODE.value, AddressKind.TOLL_FREE.value])
-        mine = (senders.c.profile_id == profile_id) & kinds
-        joined = account_epoch.outerjoin(senders, mine)
-        statement = select(account_epoch.c.epoch, *senders.c).select_from(joined).order_by(senders.c.address)
-        rows = await self._engine.fetch(statement)
-        self.seen(rows[0]["epoch"])
-        self._known[name] = found = [to_sender(row) for row in rows if row["id"] is not None]
+
+        def wanted() -> _Wanted:
+            kinds = senders.c.kind.in_([AddressKind.LONG_CODE.value, AddressKind.TOLL_FREE.value])
+            mine = (senders.c.profile_id == profile_id) & (senders.c.organization_id == organization_id) & kinds
+            return _Wanted(list(senders.c), senders, mine, (senders.c.address,))
+
+        found: Sequence[Sender] = await self._list(organization_id, ("pool", profile_id), wanted, _all(to_sender))
         return found
 
     async def unhealthy(self, organization_id: OrganizationId) -> Collection[str]:
         """The numbers of an organisation that were measured as unhealthy; a change among them raises the epoch."""
-        name = ("unhealthy", organization_id)
-        if (known := self._known.get(name)) is not None:
-            remembered: Collection[str] = known
-            return remembered
         table = number_health.c
-        columns = (table.sender, table.sent, table.received, table.delivered, table.finished, table.spam)
-        joined = account_epoch.outerjoin(number_health, table.organization_id == organization_id)
-        rows = await self._engine.fetch(select(account_epoch.c.epoch, *columns).select_from(joined))
-        self.seen(rows[0]["epoch"])
-        measured = ((row["sender"], [row[each.name] for each in columns[1:]]) for row in rows if row["sender"])
-        self._known[name] = found = frozenset(sender for sender, each in measured if NumberHealth(*each).unhealthy)
+        columns = (table.sent, table.received, table.delivered, table.finished, table.spam)
+
+        def wanted() -> _Wanted:
+            names = [table.sender.label("id"), *columns]
+            return _Wanted(names, number_health, table.organization_id == organization_id)
+
+        def read(rows: Sequence[Row]) -> Collection[str]:
+            measured = ((row["id"], NumberHealth(*[row[each.name] for each in columns])) for row in rows)
+            return frozenset(sender for sender, health in measured if health.unhealthy)
+
+        found: Collection[str] = await self._list(organization_id, ("unhealthy", organization_id), wanted, read)
         return found
 
     async def limited(self, organization_id: OrganizationId) -> Collection[str]:
         """The profiles of an organisation that have a daily limit, those that are deleted too."""
-        name = ("limited", organization_id)
-        if (known := self._known.get(name)) is not None:
-            remembered: Collection[str] = known
-            return remembered
-        table = messaging_profiles.c
-        # As the settings are written; most profiles have no limit and are not read.
-        limited = (table.organization_id == organization_id) & table.settings.contains('"daily_spend_limit":"')
-        joined = account_epoch.outerjoin(messaging_profiles, limited)
-        rows = await self._engine.fetch(select(account_epoch.c.epoch, table.id).select_from(joined))
-        self.seen(rows[0]["epoch"])
-        self._known[name] = found = frozenset(row["id"] for row in rows if row["id"] is not None)
+
+        def wanted() -> _Wanted:
+            table = messaging_profiles.c
+            # As the settings are written; most profiles have no limit and are not read.
+            limited = (table.organization_id == organization_id) & table.settings.contains('"daily_spend_limit":"')
+            return _Wanted([table.id], messaging_profiles, limited)
+
+        def read(rows: Sequence[Row]) -> Collection[str]:
+            return frozenset(row["id"] for row in rows)
+
+        found: Collection[str] = await self._list(organization_id, ("limited", organization_id), wanted, read)
         return found
 
-    async def autoresponses(self, profile_id: ProfileId) -> Sequence[Autoresponse]:
+    async def autoresponses(self, organization_id: OrganizationId, profile_id: ProfileId) -> Sequence[Autoresponse]:
         """The automatic replies set on a profile, the last changed first."""
-        name = ("autoresponses", profile_id)
-        if (known := self._known.get(name)) is not None:
-            remembered: Sequence[Autoresponse] = known
-            return remembered
-        joined = account_epoch.outerjoin(autoresponses, autoresponses.c.profile_id == profile_id)
-        latest = (autoresponses.c.updated_at.desc(), autoresponses.c.id.desc())
-        statement = select(account_epoch.c.epoch, *autoresponses.c).select_from(joined).order_by(*latest)
-        rows = await self._engine.fetch(statement)
-        self.seen(rows[0]["epoch"])
-        self._known[name] = found = [to_autoresponse(row) for row in rows if row["id"] is not None]
+
+        def wanted() -> _Wanted:
+            table = autoresponses.c
+            mine = (table.profile_id == profile_id) & (table.organization_id == organization_id)
+            return _Wanted(list(table), autoresponses, mine, (table.updated_at.desc(), table.id.desc()))
+
+        name, read = ("autoresponses", profile_id), _all(to_autoresponse)
+        found: Sequence[Autoresponse] = await self._list(organization_id, name, wanted, read)
         return found
 
     async def _look_up(self, name: tuple[str, ...], wanted: "Callable[[], _Wanted]", read: Callable[[Row], Any]) -> Any:
         """What is remembered under `name`, or else one row of the database; the statement is only made for that."""
-        if (known := self._known.get(name)) is not None:
-            return known
-        columns, source, condition = wanted()
-        joined = account_epoch.outerjoin(source, condition)
-        row = (await self._engine.fetch(select(account_epoch.c.epoch, *columns).select_from(joined)))[0]
-        self.seen(row["epoch"])
-        if row["id"] is None:
+        if (known := self._remembered(name)) is not None:
+            return known.value
+        epoch, rows = await self._read(wanted())
+        if not rows:
             return None
-        self._known[name] = read(row)
-        return self._known[name]
+        return self._remember(name, _Known(str(rows[0]["organization_id"]), epoch, read(rows[0])))
+
+    async def _list(
+        self,
+        organization_id: OrganizationId,
+        name: tuple[str, ...],
+        wanted: "Callable[[], _Wanted]",
+        read: Callable[[Sequence[Row]], Any],
+    ) -> Any:
+        """What is remembered under `name`, or else all rows of an organisation."""
+        if (known := self._remembered(name)) is not None:
+            return known.value
+        epoch, rows = await self._read(wanted())
+        return self._remember(name, _Known(organization_id, epoch, read(rows)))
+
+    def _remembered(self, name: tuple[str, ...]) -> _Known | None:
+        known = self._known.get(name)
+        return known if known is not None and self.holds(known.organization_id, known.epoch) else None
+
+    def _remember(self, name: tuple[str, ...], known: _Known) -> Any:
+        """Keep what was read; an answer that was overtaken by a change is not used again, going by its own epoch."""
+        if len(self._known) >= CACHED:
+            self._known.clear()
+        self._known[name] = known
+        return known.value
+
+    async def _read(self, wanted: "_Wanted") -> tuple[int, Sequence[Row]]:
+        """Rows, and the epoch at which they were so."""
+        joined = account_epoch.outerjoin(wanted.source, wanted.condition)
+        statement = select(account_epoch.c.epoch.label("known_at"), *wanted.columns).select_from(joined)
+        rows = await self._engine.fetch(statement.order_by(*wanted.order))
+        if self.epoch == NEVER:
+            self._begin(rows[0]["known_at"])
+        return rows[0]["known_at"], [row for row in rows if row["id"] is not None]
 
 
 class _Wanted(NamedTuple):
-    """What to select: columns, from where, under which condition."""
+    """What to select: columns, one of them an `id`, from where, under which condition, in which order."""
 
     columns: Sequence[Any]
     source: Any
     condition: ColumnElement[bool]
+    order: Sequence[Any] = ()
+
+
+def _all(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], Sequence[Any]]:
+    return lambda rows: [read(row) for row in rows]
 
 
 class AccountChanges:
@@ -223,12 +284,17 @@ class AccountChanges:
         """Raises `AlreadyExists` when the name is taken."""
         values = {"id": organization.id, "name": organization.name, "created_at": now}
         own = {name: getattr(organization.overrides, name) for name in RuleOverrides.__slots__}
-        await self._change(insert(organizations).values(**values, **own))
+        await self._change(insert(organizations).values(**values, **own), organization.id)
 
     async def set_rules(self, organization_id: OrganizationId, overrides: RuleOverrides) -> None:
         """Give an organisation schedule rules of its own."""
         own = {name: getattr(overrides, name) for name in RuleOverrides.__slots__}
-        await self._change(update(organizations).where(organizations.c.id == organization_id).values(**own), found=True)
+        changed = update(organizations).where(organizations.c.id == organization_id).values(**own)
+        async with self._engine.transaction() as transaction:
+            # Before the row of the organisation, as everywhere.
+            await raise_epoch(transaction, organization_id)
+            if (await transaction.execute(changed)).rowcount == 0:
+                raise NoSuchRecord
 
     async def create_key(self, key: ApiKey) -> None:
         """Store a key."""
@@ -239,12 +305,17 @@ class AccountChanges:
             "secret_hash": key.secret_hash,
             "created_at": key.created_at,
         }
-        await self._change(insert(api_keys).values(**values))
+        await self._change(insert(api_keys).values(**values), key.organization.id)
 
     async def revoke_key(self, key_id: str, now: Instant) -> None:
         """Refuse a key from now on. Raises `NoSuchRecord`; revoking twice keeps the first moment."""
         revoked = func.coalesce(api_keys.c.revoked_at, now)
-        await self._change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked), found=True)
+        changed = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked)
+        async with self._engine.transaction() as transaction:
+            owner = (await transaction.execute(changed.returning(api_keys.c.organization_id))).scalar_one_or_none()
+            if owner is None:
+                raise NoSuchRecord
+            await raise_epoch(transaction, owner)
 
     async def save_profile(self, profile: Profile) -> None:
         """Make a profile, or put these settings in the place of its own."""
@@ -254,7 +325,7 @@ class AccountChanges:
         async with self._engine.transaction() as transaction:
             if (await transaction.execute(changed)).rowcount == 0:
                 await transaction.execute(insert(messaging_profiles).values(**values, **own))
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, profile.organization_id)
 
     async def change_profile(
         self, organization_id: OrganizationId, profile_id: str, change: Callable[[Profile], Profile]
@@ -276,7 +347,7 @@ class AccountChanges:
             changed = change(before)
             await transaction.execute(update(table).where(mine).values(**_profile_values(changed)))
             await follow_settings(transaction, before, changed)
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
         return changed
 
     async def delete_profile(self, organization_id: OrganizationId, profile_id: str, now: Instant) -> Profile:
@@ -301,7 +372,7 @@ class AccountChanges:
             await forget_profile(transaction, profile_id)
             await transaction.execute(delete(autoresponses).where(autoresponses.c.profile_id == profile_id))
             await transaction.execute(deleted)
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
         return to_profile(row)
 
     async def add_sender(self, sender: Sender, now: Instant) -> None:
@@ -336,7 +407,7 @@ class AccountChanges:
                     await _keep_us_long_code(transaction, sender.organization_id, sender.us_long_code_fallback)
                 await transaction.execute(insert(senders).values(**values))
                 await forget_numbers(transaction, [sender.address])
-                await raise_epoch(transaction)
+                await raise_epoch(transaction, sender.organization_id)
         except IntegrityError as error:
             raise AlreadyExists(str(error.orig)) from error
 
@@ -348,15 +419,13 @@ class AccountChanges:
             if (await transaction.execute(delete(senders).where(mine))).rowcount == 0:
                 raise NoSuchRecord
             await remove_references(transaction, organization_id, address)
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
 
-    async def _change(self, statement: Any, *, found: bool = False) -> None:
+    async def _change(self, statement: Any, organization_id: OrganizationId) -> None:
         try:
             async with self._engine.transaction() as transaction:
-                changed = await transaction.execute(statement)
-                if found and changed.rowcount == 0:
-                    raise NoSuchRecord
-                await raise_epoch(transaction)
+                await transaction.execute(statement)
+                await raise_epoch(transaction, organization_id)
         except IntegrityError as error:
             raise AlreadyExists(str(error.orig)) from error
 
@@ -405,11 +474,6 @@ class AccountListing:
         mine = senders.c.organization_id == organization_id
         rows = await self._engine.fetch(select(*senders.c).where(mine).order_by(senders.c.address))
         return [to_sender(row) for row in rows]
-
-
-async def raise_epoch(transaction: Transaction) -> None:
-    """Make everybody look again at what they remember; in the transaction of the change."""
-    await transaction.execute(update(account_epoch).values(epoch=account_epoch.c.epoch + 1))
 
 
 def there(organization_id: OrganizationId, profile_id: str) -> ColumnElement[bool]:
@@ -464,7 +528,9 @@ def _key_columns() -> list[Any]:
 
 
 def _organization_columns() -> list[Any]:
-    return [each.label(f"organization_{each.name}") for each in organizations.c if each.name != "created_at"]
+    return [
+        each.label(f"organization_{each.name}") for each in organizations.c if each.name not in {"created_at", "epoch"}
+    ]
 
 
 def _to_organization(row: Row) -> Organization:

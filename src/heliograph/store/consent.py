@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, Table, delete, func, insert, select, updat
 
 from heliograph.domain.consent import Autoresponse, OptOut
 from heliograph.domain.ids import OrganizationId, ProfileId
-from heliograph.store.accounts import NoSuchRecord, keep_profile, raise_epoch, to_autoresponse
+from heliograph.store.accounts import NoSuchRecord, keep_profile, to_autoresponse
 from heliograph.store.between import Between, within
 from heliograph.store.engine import Engine, Row
+from heliograph.store.epochs import raise_epoch
 from heliograph.store.tables import autoresponses, opt_outs
 
 MAX_AUTORESPONSES = 1_000
@@ -52,7 +53,7 @@ class ConsentBook:
             # Locks go from the profile to the epoch, as they do when a profile changes.
             await keep_profile(transaction, autoresponse.organization_id, autoresponse.profile_id)
             # Before the count: until our commit nobody else gets past here.
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, autoresponse.organization_id)
             if (await transaction.execute(counted)).scalar_one() >= MAX_AUTORESPONSES:
                 raise TooManyAutoresponses
             await transaction.execute(insert(autoresponses).values(**values))
@@ -68,7 +69,7 @@ class ConsentBook:
             row = (await transaction.execute(changed)).mappings().one_or_none()
             if row is None:
                 raise NoSuchRecord
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, autoresponse.organization_id)
         return to_autoresponse(row)
 
     async def delete_autoresponse(self, organization_id: OrganizationId, profile_id: ProfileId, which: str) -> None:
@@ -77,7 +78,7 @@ class ConsentBook:
         async with self._engine.transaction() as transaction:
             if (await transaction.execute(gone)).rowcount == 0:
                 raise NoSuchRecord
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
 
     async def autoresponse(
         self, organization_id: OrganizationId, profile_id: ProfileId, which: str

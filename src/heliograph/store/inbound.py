@@ -20,7 +20,8 @@ from heliograph.domain.message import Message, MessageType
 from heliograph.domain.outcome import opted_out
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql
 from heliograph.store.engine import Engine, Row, Transaction
-from heliograph.store.messages import EPOCH, MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, word, words
+from heliograph.store.epochs import EPOCH, Standing, changed
+from heliograph.store.messages import MESSAGE_COLUMNS, OPTED_OUT, MessageVerbs, word, words
 from heliograph.store.opt_outs import in_scope
 from heliograph.store.outbox import LOG, Announcement, Logged, Outbox
 from heliograph.store.tables import account_epoch, inbound_messages, messages, opt_outs, refused_inbound
@@ -141,7 +142,7 @@ def _call_off(sql: Sql) -> Any:
     )
     return (
         update(messages)
-        .where(waiting.id.in_(select(found.c.id)))
+        .where(waiting.id.in_(sql.few(found)))
         .values(status=word(result(Change.OPT_OUT)), due_at=null())
         .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
     )
@@ -156,6 +157,11 @@ def _known(sql: Sql) -> Any:
     return select(inbound_messages.c.id).join(sql.rows, sql.rows.c.id == inbound_messages.c.id)
 
 
+def _standing(sql: Sql) -> Any:
+    owner = sql.rows.c.organization_id
+    return select(owner, changed(owner).label("changed"), EPOCH.label("epoch"))
+
+
 KEEP = Batch(_KEPT, _insert(inbound_messages, list(_KEPT)))
 KNOWN = Batch({"id": ID}, _known)
 REFUSE = Batch(_REFUSED, _insert(refused_inbound, list(_REFUSED)))
@@ -163,7 +169,7 @@ HOLD = Batch(_HELD, _insert(opt_outs, list(_HELD)))
 END = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _end)
 CALL_OFF = Batch({"organization_id": ID, "profile_id": ID, "recipient": TEXT}, _call_off)
 EXPLAIN = Batch({"id": ID, "errors": TEXT}, _explain)
-CURRENT = Batch({}, lambda _: select(EPOCH.label("epoch")))
+STANDING = Batch({"organization_id": ID}, _standing)
 
 
 class InboundVerbs:
@@ -176,14 +182,17 @@ class InboundVerbs:
 
     async def receive(self, transaction: Transaction, items: Sequence[Reception]) -> Sequence[Received]:
         """Keep messages with all that follows from them; a verb of the group commit."""
-        epoch = (await transaction.batch(CURRENT, ()))[0]["epoch"]
-        current = [item for item in items if item.epoch == epoch]
+        owners = sorted({item.message.organization_id for item in items})
+        rows = await transaction.batch(STANDING, [(each,) for each in owners])
+        standing = {str(row["organization_id"]): Standing(row["changed"], row["epoch"]) for row in rows}
+        current = [item for item in items if standing[item.message.organization_id].holds(item.epoch)]
+        stale = [item for item in items if not standing[item.message.organization_id].holds(item.epoch)]
         rows = await transaction.batch(KEEP, [_to_row(item.message) for item in current]) if current else ()
         new = {str(row["id"]) for row in rows}
         kept = [item for item in current if item.message.id in new]
         await self._tell(transaction, [item.message for item in kept])
         await self._follow(transaction, kept)
-        known = await self._known(transaction, [item for item in items if item.epoch != epoch])
+        known = await self._known(transaction, stale)
         known |= {item.message.id for item in current}
         return [
             Received.KEPT if item.message.id in new else Received.KNOWN if item.message.id in known else Received.STALE
@@ -201,14 +210,15 @@ class InboundVerbs:
         await transaction.batch(REFUSE, rows)
         return [None] * len(items)
 
-    async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[InboundMessage | None, int]:
-        """An inbound message of an organisation, and the epoch of the accounts at that moment."""
+    async def find(
+        self, organization_id: OrganizationId, message_id: MessageId
+    ) -> tuple[InboundMessage | None, Standing]:
+        """An inbound message of an organisation, and how its accounts stand at that moment."""
         mine = (inbound_messages.c.id == message_id) & (inbound_messages.c.organization_id == organization_id)
-        statement = select(*inbound_messages.c, EPOCH.label("epoch")).select_from(
-            account_epoch.outerjoin(inbound_messages, mine)
-        )
+        stands = (account_epoch.c.epoch, changed(organization_id).label("changed"))
+        statement = select(*inbound_messages.c, *stands).select_from(account_epoch.outerjoin(inbound_messages, mine))
         row = (await self._engine.fetch(statement))[0]
-        return (None if row["id"] is None else to_inbound(row)), row["epoch"]
+        return (None if row["id"] is None else to_inbound(row)), Standing(row["changed"], row["epoch"])
 
     async def kept(self, carrier: str, reference: str) -> InboundMessage | None:
         """What a carrier handed over under an id of its own; None when that was not kept."""

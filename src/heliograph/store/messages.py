@@ -25,6 +25,7 @@ from heliograph.domain.pacing import Pace, QueueFull, Slots
 from heliograph.domain.spending import Budget, DaySums, limit_detail, spend_day
 from heliograph.store.batch import COUNT, ID, MICROS, TEXT, Batch, Sql, scalar
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.epochs import EPOCH, Standing, changed
 from heliograph.store.links import put_links
 from heliograph.store.opt_outs import holding
 from heliograph.store.outbox import Announcement, Logged, Outbox, receivers
@@ -35,9 +36,6 @@ from heliograph.store.tables import account_epoch, message_events, messages, opt
 SHARDS = 16
 _OURS = {"claim_token", "deadline_at", "in_doubt", "receipt_key"}
 MESSAGE_COLUMNS = [each for each in messages.c if each.name not in _OURS]
-
-EPOCH = select(account_epoch.c.epoch).scalar_subquery()
-"""The state of all accounts: what was cached under another epoch may no longer hold."""
 
 
 class Acceptance(msgspec.Struct, frozen=True):
@@ -157,7 +155,7 @@ def _pending(sql: Sql) -> Any:
     held = opt_outs.c
     any_held = select(held.id).where(held.organization_id == sql.rows.c.organization_id, held.ended_at.is_(None))
     found = (mine.label("pending"), any_held.exists().label("opt_outs"), EPOCH.label("epoch"))
-    return select(sql.rows.c.organization_id, *found)
+    return select(sql.rows.c.organization_id, *found, changed(sql.rows.c.organization_id).label("changed"))
 
 
 def _opted_out(sql: Sql) -> Any:
@@ -182,7 +180,7 @@ def _cancel(sql: Sql) -> Any:
             messages.c.organization_id == sql.rows.c.organization_id,
             messages.c.status.in_(words(sources(Change.CANCEL))),
             messages.c.send_at - sql.now > sql.rows.c.cutoff,
-            sql.rows.c.epoch == EPOCH,
+            sql.rows.c.epoch.between(changed(sql.rows.c.organization_id), EPOCH),
         )
         .values(status=word(result(Change.CANCEL)), due_at=null())
         .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
@@ -193,7 +191,8 @@ def _read(sql: Sql) -> Any:
     found = (messages.c.id == sql.rows.c.id) & (messages.c.organization_id == sql.rows.c.organization_id)
     joined = sql.rows.outerjoin(messages, found)
     asked = (sql.rows.c.id.label("wanted"), sql.rows.c.organization_id.label("asked_by"))
-    return select(*asked, *MESSAGE_COLUMNS, EPOCH.label("epoch"), sql.now.label("now")).select_from(joined)
+    stands = (EPOCH.label("epoch"), changed(sql.rows.c.organization_id).label("changed"))
+    return select(*asked, *MESSAGE_COLUMNS, *stands, sql.now.label("now")).select_from(joined)
 
 
 def _known(sql: Sql) -> Any:
@@ -233,9 +232,9 @@ class MessageVerbs:
         # What this transaction has counted itself is in no row yet.
         counted = transaction.tallied(self._put_pending)
         pending = {name: int(row["pending"]) + counted[name] for row in rows for name in [str(row["organization_id"])]}
-        epoch = rows[0]["epoch"]
+        standing = {str(row["organization_id"]): Standing(row["changed"], row["epoch"]) for row in rows}
         unwanted = await self._unwanted(transaction, items) if any(row["opt_outs"] for row in rows) else ()
-        answers = [_admit(item, epoch, pending, unwanted) for item in items]
+        answers = [_admit(item, standing, pending, unwanted) for item in items]
         if any(answer is not Accepted.TAKEN for answer in answers):
             answers = await _admit_known(transaction, items, answers)
         given: Sequence[AcceptAnswer] = [
@@ -326,15 +325,15 @@ class MessageVerbs:
         """Take messages that are not charged after all off what their profiles have spent; `MESSAGE_COLUMNS`."""
         self._spending.give_back(transaction, map(to_message, rows))
 
-    async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[Message | None, int]:
-        """A message of an organisation, and the epoch of the accounts at that moment."""
+    async def find(self, organization_id: OrganizationId, message_id: MessageId) -> tuple[Message | None, Standing]:
+        """A message of an organisation, and how its accounts stand at that moment."""
         statement = (
-            select(*MESSAGE_COLUMNS, EPOCH.label("epoch"))
+            select(*MESSAGE_COLUMNS, account_epoch.c.epoch, changed(organization_id).label("changed"))
             .select_from(account_epoch)
             .outerjoin(messages, (messages.c.id == message_id) & (messages.c.organization_id == organization_id))
         )
         row = (await self._engine.fetch(statement))[0]
-        return (None if row["id"] is None else to_message(row)), row["epoch"]
+        return (None if row["id"] is None else to_message(row)), Standing(row["changed"], row["epoch"])
 
     async def group(self, organization_id: OrganizationId, group_id: MessageId) -> Sequence[Message]:
         """The messages of a group MMS, in the order of its recipients."""
@@ -370,8 +369,10 @@ class MessageVerbs:
         )
 
 
-def _admit(item: Acceptance, epoch: int, pending: dict[str, int], unwanted: Collection[str]) -> Accepted:
-    if item.epoch != epoch:
+def _admit(
+    item: Acceptance, standing: Mapping[str, Standing], pending: dict[str, int], unwanted: Collection[str]
+) -> Accepted:
+    if not standing[item.messages[0].organization_id].holds(item.epoch):
         return Accepted.STALE
     if any(each.id in unwanted for each in item.messages):
         return Accepted.OPTED_OUT
@@ -450,7 +451,8 @@ def _cancel_answer(item: Cancellation, won: Mapping[str, Row], others: Mapping[t
         row = won[item.message_id]
         return CancelAnswer(to_message(row), won=True, stale=False, now=row["now"])
     message = None if row["id"] is None else to_message(row)
-    return CancelAnswer(message, won=False, stale=row["epoch"] != item.epoch, now=row["now"])
+    standing = Standing(row["changed"], row["epoch"])
+    return CancelAnswer(message, won=False, stale=not standing.holds(item.epoch), now=row["now"])
 
 
 def _to_row(message: Message) -> tuple[Any, ...]:

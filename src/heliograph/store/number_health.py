@@ -16,9 +16,9 @@ from heliograph.domain.ids import OrganizationId, uuid7
 from heliograph.domain.instant import DAY, Instant
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.number_health import SPAM_CODES, NumberHealth
-from heliograph.store.accounts import raise_epoch
 from heliograph.store.batch import ID, MICROS, TEXT, Batch, Sql
 from heliograph.store.engine import Engine, Row
+from heliograph.store.epochs import raise_epoch
 from heliograph.store.messages import words
 from heliograph.store.tables import inbound_messages, messages, number_health
 
@@ -62,8 +62,9 @@ class NumberHealthBook:
             if rows:
                 await transaction.batch(KEEP, rows)
             await transaction.execute(gone)
-            if before != _unhealthy((await transaction.execute(old)).mappings()):
-                await raise_epoch(transaction)
+            after = _unhealthy((await transaction.execute(old)).mappings())
+            if before != after:
+                await raise_epoch(transaction, *sorted({organization_id for _, organization_id in before ^ after}))
         return len(rows)
 
     async def of(self, organization_id: OrganizationId, numbers: Sequence[str]) -> Mapping[str, NumberHealth]:

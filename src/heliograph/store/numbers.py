@@ -19,11 +19,11 @@ from heliograph.store.accounts import (
     NoSuchRecord,
     hold_with_references,
     keep_profile,
-    raise_epoch,
     remove_references,
     to_sender,
 )
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.epochs import raise_epoch
 from heliograph.store.sticky import forget_numbers
 from heliograph.store.tables import number_health, senders
 
@@ -112,7 +112,7 @@ class SenderBook:
             await transaction.execute(update(senders).where(mine).values(**values))
             if change.profile_id is not None and row.profile_id != (change.profile_id or None):
                 await forget_numbers(transaction, [row.address])
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
 
     async def assign(
         self,
@@ -143,7 +143,7 @@ class SenderBook:
                 changed = update(senders).where(mine, senders.c.address.in_(moved))
                 await transaction.execute(changed.values(profile_id=profile_id or None, updated_at=now))
                 await forget_numbers(transaction, moved)
-                await raise_epoch(transaction)
+                await raise_epoch(transaction, organization_id)
         return frozenset(row.address for row in found)
 
     async def remove(self, organization_id: OrganizationId, sender_id: str) -> KeptSender:
@@ -162,7 +162,7 @@ class SenderBook:
                 raise NoSuchRecord
             await transaction.execute(delete(senders).where(mine))
             await remove_references(transaction, organization_id, row["address"])
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
         return _to_kept(dict(row))
 
 

@@ -27,8 +27,9 @@ from heliograph.domain.registry import (
     RegisteredCampaign,
     registry_name,
 )
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord, raise_epoch
+from heliograph.store.accounts import AlreadyExists, NoSuchRecord
 from heliograph.store.engine import Engine, Row, Transaction
+from heliograph.store.epochs import raise_epoch
 from heliograph.store.tables import brands, campaigns, phone_number_campaigns, senders
 
 
@@ -169,7 +170,7 @@ class Registry:
         for row in (await transaction.execute(_campaigns().where(of_brand, campaigns.c.active))).mappings().all():
             campaign = _to_campaign(row)
             await transaction.execute(update(senders).where(_of(campaign)).values(campaign=_on_number(campaign)))
-        await raise_epoch(transaction)
+        await raise_epoch(transaction, brand.organization_id)
 
     async def delete_brand(self, organization_id: OrganizationId, which: str) -> None:
         """Forget a brand, and its campaigns that have ended. Raises `NoSuchRecord` or `BrandInUse`."""
@@ -264,7 +265,7 @@ class Registry:
             await transaction.execute(delete(phone_number_campaigns).where(mine))
             ended = update(campaigns).where(campaigns.c.id == campaign.id).values(active=False, updated_at=now)
             await transaction.execute(ended)
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
         return replace(campaign, active=False, updated_at=now)
 
     # -------------------------------------------------------------------------------------------------------- numbers
@@ -325,7 +326,7 @@ class Registry:
             gone = delete(phone_number_campaigns).where(phone_number_campaigns.c.sender_id == row["id"])
             await transaction.execute(gone)
             await transaction.execute(update(senders).where(senders.c.id == row["id"]).values(campaign=null()))
-            await raise_epoch(transaction)
+            await raise_epoch(transaction, organization_id)
         return before
 
     async def _part(
@@ -405,7 +406,7 @@ async def _put(
         own = {"sender_id": sender_id, "organization_id": organization_id, "campaign_id": campaign.id}
         await transaction.execute(insert(table).values(**own, created_at=now, updated_at=now))
     await transaction.execute(update(senders).where(senders.c.id == sender_id).values(campaign=_on_number(campaign)))
-    await raise_epoch(transaction)
+    await raise_epoch(transaction, organization_id)
 
 
 async def _assignment(transaction: Transaction, sender_id: str) -> Assignment:
