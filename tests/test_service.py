@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from heliograph.domain.instant import HOUR
-from heliograph.service import Loop
+from heliograph.service import Attention, Loop
 
 
 class Counting(Loop):
@@ -75,3 +75,21 @@ async def test_starts_and_stops_in_any_order_leave_it_stopped(_round: int) -> No
     begun = loop.begun
     await asyncio.sleep(0)
     assert loop.begun == begun
+
+
+def test_what_found_nothing_for_a_while_is_looked_for_less_often() -> None:
+    attention = Attention(2, 7, quiet_after=HOUR)
+    assert attention.pause == 2
+    assert Attention(2, 7, quiet_after=0).pause == 7
+
+
+def test_whoever_wants_to_look_seldom_is_not_made_to_look_oftener() -> None:
+    assert Attention(9, 7, quiet_after=0).pause == 9
+
+
+def test_what_is_found_makes_it_look_often_again() -> None:
+    attention = Attention(2, 7, quiet_after=HOUR)
+    attention._found_at -= 2 * HOUR
+    assert attention.pause == 7
+    attention.found()
+    assert attention.pause == 2

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol
 
+from heliograph.clock import monotonic
 from heliograph.domain.instant import SECOND
 from heliograph.log import get_logger
 
@@ -15,6 +16,10 @@ logger = get_logger("service")
 
 RESTART_PAUSE = 1.0
 """Seconds between a failed pass and the next."""
+QUIET_AFTER = 10 * SECOND
+"""How long nothing must have been found before it is looked for less often."""
+QUIET_POLL = SECOND
+"""How often then."""
 
 
 class Service(Protocol):
@@ -25,6 +30,25 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """Return when it has stopped; what it had in hand is finished or handed back."""
+
+
+class Attention:
+    """How often to look for what nobody here is told of: less often when nothing was found for a while."""
+
+    def __init__(self, often: int, seldom: int = QUIET_POLL, quiet_after: int = QUIET_AFTER) -> None:
+        self._quiet_after = quiet_after
+        self._often = often
+        self._seldom = max(often, seldom)
+        self._found_at = monotonic()
+
+    def found(self) -> None:
+        """There was something; more may follow."""
+        self._found_at = monotonic()
+
+    @property
+    def pause(self) -> int:
+        """Microseconds until the next look."""
+        return self._often if monotonic() - self._found_at < self._quiet_after else self._seldom
 
 
 class Loop:

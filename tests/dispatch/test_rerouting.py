@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from heliograph.carriers.interface import OutcomeUnknown, TemporarilyRefused
+from heliograph.clock import monotonic
 from heliograph.dispatch import rerouting as module
 from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.carriers import CarrierState
@@ -40,6 +41,27 @@ async def test_a_carrier_that_is_up_keeps_what_waits_for_it(store: Store) -> Non
     message = await overdue(store, carrier="one")
     assert await house.rerouting.look() == 0
     assert await carrier_of(store, message) == "one"
+
+
+async def test_however_seldom_it_looks_one_that_goes_down_is_told_and_looked_after_at_once(store: Store) -> None:
+    house = depot(store, Scripted("one", room=0), Scripted("two"))
+    message = await overdue(store, carrier="one")
+    assert await house.rerouting.run_pass() == module.INTERVAL
+    house.carriers[0].up = False
+    assert await house.rerouting.run_pass() == module.INTERVAL
+    assert await carrier_of(store, message) == "two"
+    assert {each.state.name: each.state.up for each in await told_lately(store)} == {"one": False, "two": True}
+
+
+async def test_while_all_are_up_it_tells_without_looking(store: Store) -> None:
+    house = depot(store, Scripted("one"))
+    house.rerouting._looked = monotonic() + HOUR
+    await house.rerouting.run_pass()
+    assert [each.state.name for each in await told_lately(store)] == ["one"]
+    assert house.rerouting._usable == frozenset()
+    house.rerouting._looked = monotonic() - module.STEADY
+    await house.rerouting.run_pass()
+    assert house.rerouting._usable == {"one"}
 
 
 async def test_a_carrier_that_is_down_for_a_moment_keeps_it_too(store: Store) -> None:

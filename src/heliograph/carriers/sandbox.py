@@ -19,12 +19,12 @@ import msgspec
 
 from heliograph import randomness
 from heliograph.carriers.interface import Abilities, Inbox, OutcomeUnknown, Refused, Taken, Throttled
-from heliograph.clock import Clock
+from heliograph.clock import Clock, SystemClock
 from heliograph.domain.carriers import CarrierState
 from heliograph.domain.errors import Code
 from heliograph.domain.handset import ComingReceipt, HandsetMessage, HandsetSend, Submission
 from heliograph.domain.inbound import Arrival, InboundMessage, NotOurs
-from heliograph.domain.instant import SECOND, Instant
+from heliograph.domain.instant import MILLISECOND, SECOND, Instant
 from heliograph.domain.lifecycle import Change
 from heliograph.domain.message import DeliveryError, Media, Message, MessageType
 from heliograph.domain.outcome import delivery_error
@@ -39,7 +39,7 @@ RECEIPTS_AT_ONCE = 500
 NEVER = Instant(2**62)
 ROOM = 1_000_000
 """It takes whatever it is given; the dispatcher's window is the bound."""
-IDLE = SECOND
+IDLE = 5 * SECOND
 """Receipts that another process wrote down are seen within this."""
 
 
@@ -209,10 +209,11 @@ class SandboxCarrier(Loop):
     async def run_pass(self) -> int:
         """Deliver the receipts that are due; microseconds until the next is."""
         self._next_at = NEVER
-        await self.deliver_receipts()
         upcoming = await self._book.next_receipt_at()
+        if upcoming is not None and upcoming <= self._clock.now() and await self.deliver_receipts():
+            return 0
         self._next_at = min(self._next_at, upcoming or NEVER)
-        return max(0, min(IDLE, self._next_at - self._clock.now()))
+        return max(MILLISECOND, min(IDLE, self._next_at - self._clock.now()))
 
     def _expect(self, receipts: Sequence[ComingReceipt]) -> None:
         """Wake only for a receipt that is due before the one that is waited for."""
@@ -226,8 +227,8 @@ class SandboxCarrier(Loop):
         due = await self._book.due_receipts(RECEIPTS_AT_ONCE)
         if not due or self.inbox is None:
             return 0
-        for receipt in due:
-            await self.inbox.receipt(self._receipt(receipt))
+        # In the order of their times, and together: they share commits.
+        await asyncio.gather(*(self.inbox.receipt(self._receipt(each)) for each in due))
         await self._book.forget_receipts([receipt.id for receipt in due])
         return len(due)
 
@@ -272,10 +273,12 @@ class _Record:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._clock = SystemClock()
 
     def append(self, message: Message) -> None:
         """One write, so that lines of several processes do not mix."""
-        line = {"id": message.id, "to": message.recipient, "attempt": message.attempts, "send_at": message.send_at}
+        line: dict[str, object] = {"id": message.id, "to": message.recipient, "attempt": message.attempts}
+        line |= {"send_at": message.send_at, "at": self._clock.now()}
         os.write(self._file, msgspec.json.encode(line) + b"\n")
         os.fsync(self._file)
 

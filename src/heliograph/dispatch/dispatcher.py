@@ -39,7 +39,7 @@ from heliograph.domain.outcome import (
 from heliograph.domain.planning import Planner
 from heliograph.domain.retry import backoff
 from heliograph.log import get_logger
-from heliograph.service import Loop
+from heliograph.service import Attention, Loop
 from heliograph.store.claims import Claim
 from heliograph.store.doubts import Settlement
 from heliograph.store.engine import StoreUnavailable
@@ -93,8 +93,6 @@ class InHand:
     """By the database's clock."""
     usable_until: int
     """On the monotonic clock."""
-    lease_until: int
-    """Likewise; from then on the upkeep decides about it."""
     in_doubt: bool = False
     """The carrier may have it by an earlier try."""
 
@@ -118,6 +116,7 @@ class Dispatcher(Loop):
         self._options = options
         self._planner = planner or Planner()
         self._usable = usable or _none
+        self._attention = Attention(options.poll_interval)
         self._again_at: Instant | None = None
         self._more = False
         self._unanswered: list[tuple[Claim, int]] = []
@@ -163,6 +162,8 @@ class Dispatcher(Loop):
         if wait > 0:
             return wait
         claimed = await self.claim(room)
+        if claimed:
+            self._attention.found()
         self._more = 0 < room <= len(claimed)
         self._take_in_hand(claimed)
         # What is due and could not be claimed is being claimed elsewhere, or expires.
@@ -206,9 +207,9 @@ class Dispatcher(Loop):
             self._unanswered.append((wish, asked_at))
             raise
         self._again_at = found.again_at
-        usable_until, lease_until = asked_at + self._options.usable, asked_at + self._options.lease
+        usable_until = asked_at + self._options.usable
         return [
-            InHand(message, wish.token, found.at, usable_until, lease_until, message.id in found.in_doubt)
+            InHand(message, wish.token, found.at, usable_until, message.id in found.in_doubt)
             for message in found.messages
         ]
 
@@ -222,9 +223,9 @@ class Dispatcher(Loop):
         """Microseconds until there is something to claim: a read, so that an idle service writes nothing."""
         upcoming = await self._store.next_due(self.carrier.name)
         if upcoming is None:
-            return self._options.poll_interval
+            return self._attention.pause
         upcoming = max(upcoming, self._again_at or upcoming)
-        return max(0, min(self._options.poll_interval, upcoming - self._store.clock.now()))
+        return max(0, min(self._attention.pause, upcoming - self._store.clock.now()))
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
@@ -234,7 +235,7 @@ class Dispatcher(Loop):
         """Give a message to the carrier and record what became of it; hand it back when its lease is nearly over."""
         try:
             outcome = await self._submit(claimed)
-            if await self._record(outcome, claimed.lease_until):
+            if await self._record(outcome):
                 self._tell(outcome)
             else:
                 await self._lost(outcome)
@@ -278,13 +279,16 @@ class Dispatcher(Loop):
         """Where no receipts come, none is awaited: `sent` is the last that is known (Contract 3.1)."""
         return Instant(now + self._options.unconfirmed_after) if self.carrier.abilities.receipts else None
 
-    async def _record(self, outcome: Outcome, lease_until: int) -> bool:
-        """Record an outcome, trying for as long as the lease holds: what is known must not end as unknown."""
+    async def _record(self, outcome: Outcome) -> bool:
+        """Record an outcome, trying until the database answers: what is known must not end as unknown.
+
+        Also past the lease: as long as nobody has decided otherwise, the claim is still its token's.
+        """
         while True:
             try:
                 return await self._store.record(outcome)
             except StoreUnavailable:
-                if self._draining or monotonic() >= lease_until:
+                if self._draining:
                     raise
 
     async def _submit(self, claimed: InHand) -> Outcome:

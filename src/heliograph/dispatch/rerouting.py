@@ -28,6 +28,8 @@ from heliograph.store.store import Store
 logger = get_logger("rerouting")
 
 INTERVAL = SECOND
+STEADY = 5 * SECOND
+"""How often to look at the others, and for what nobody has, while all of our carriers are up."""
 FIGURES_TOLD = 5 * SECOND
 """How often it is told that something was sent or came in; how the links stand is told at once."""
 TOLD_AGAIN = MINUTE
@@ -65,7 +67,7 @@ async def told_lately(store: Store) -> Sequence[NodeState]:
 
 
 class Rerouting(Loop):
-    """Looks once a second; any number of processes may do so at the same time."""
+    """Looks once a second at our carriers; any number of processes may do so at the same time."""
 
     name = "rerouting"
 
@@ -80,6 +82,8 @@ class Rerouting(Loop):
         self._grace = grace
         self._usable: frozenset[str] = frozenset()
         self._told: dict[str, _Told] = {}
+        self._looked: int | None = None
+        """When the others were last looked at, on the monotonic clock."""
         self._down_since: dict[str, int] = {}
         self._looked_at: dict[str | None, Message] = {}
         """Where the next look goes on, by carrier; what cannot be moved must not stand before the rest for ever."""
@@ -102,12 +106,24 @@ class Rerouting(Loop):
             logger.warning("what was told of carriers is not taken back", action="not_forgotten", reason=str(error))
 
     async def run_pass(self) -> int:
-        """One look; again at once while there is more to move."""
-        return 0 if await self.look() >= AT_ONCE else INTERVAL
+        """One look; again at once while there is more to move.
+
+        How ours stand is told every time. The others are needed when one of ours is down, and seldom otherwise.
+        """
+        now = monotonic()
+        if self._looked is not None and now - self._looked < STEADY and all(each.up for each in self._carriers):
+            await self._tell_ours()
+            return INTERVAL
+        moved = await self.look()
+        self._looked = now if moved < AT_ONCE else None
+        return INTERVAL if moved < AT_ONCE else 0
+
+    async def _tell_ours(self) -> None:
+        await asyncio.gather(*(self._tell(each.state()) for each in self._carriers))
 
     async def look(self) -> int:
         """Tell how our carriers stand, look at the others', and move what waits in vain; how many were moved."""
-        await asyncio.gather(*(self._tell(each.state()) for each in self._carriers))
+        await self._tell_ours()
         told = await told_lately(self._store)
         self._usable = frozenset(each.state.name for each in told if each.state.up)
         moved = sum([await self._leave(carrier) for carrier in self._down()])

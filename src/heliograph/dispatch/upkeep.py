@@ -9,7 +9,7 @@ from heliograph.domain.ids import uuid7
 from heliograph.domain.instant import HOUR, SECOND, Instant
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED, RepeatPolicy
 from heliograph.log import get_logger
-from heliograph.service import Loop
+from heliograph.service import Attention, Loop
 from heliograph.store.lapses import Expiry, Recovery
 from heliograph.store.store import Store
 
@@ -17,6 +17,8 @@ logger = get_logger("upkeep")
 
 AT_ONCE = 500
 INTERVAL = SECOND
+IDLE = 4 * SECOND
+"""How often to look when there was nothing at the last looks: each is two transactions."""
 CROSSED = HOUR
 """How long after it came a receipt is still looked at: what was unmatched longer belongs to nobody here."""
 
@@ -43,7 +45,7 @@ class Upkept:
 
 
 class Upkeep(Loop):
-    """Looks once a second; any number of nodes may do so at the same time."""
+    """Looks once a second, less often while there is nothing; any number of nodes may do so at the same time."""
 
     name = "upkeep"
 
@@ -60,6 +62,7 @@ class Upkeep(Loop):
         """
         super().__init__()
         self._store = store
+        self._attention = Attention(INTERVAL, IDLE)
         given = settle_after or {}
         self._settling = {each.name: given.get(each.name, 0) for each in carriers if each.abilities.settles}
         self._known = [each.name for each in carriers]
@@ -71,8 +74,9 @@ class Upkeep(Loop):
         await self._store.engine.synchronize_clock()
         done = await self.tidy()
         if done.any:
+            self._attention.found()
             logger.info("upkeep", action="upkeep", **{name: getattr(done, name) for name in Upkept.__slots__})
-        return 0 if done.full else INTERVAL
+        return 0 if done.full else self._attention.pause
 
     async def tidy(self) -> Upkept:
         """Decide about everything whose time is over."""

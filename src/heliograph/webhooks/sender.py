@@ -28,7 +28,7 @@ from heliograph.domain.message import Message
 from heliograph.domain.signing_keys import SigningKeys, WebhookKey, keys_at
 from heliograph.log import get_logger
 from heliograph.outgoing import HttpAnswer, OutgoingFailure, OutgoingHttp
-from heliograph.service import Loop
+from heliograph.service import Attention, Loop
 from heliograph.store.deliveries import subject_of
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.lanes import Attempt, Delivery, EndpointState, Lane, LaneClaim, Lanes, Progress
@@ -122,6 +122,7 @@ class WebhookSender(Loop):
         self._store = store
         self._http = http
         self._options = options
+        self._attention = Attention(options.poll_interval)
         self._claiming = asyncio.Lock()
         """Held from a look at the room there is until it is taken: the test clock's step comes beside the loop."""
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -142,6 +143,8 @@ class WebhookSender(Loop):
     async def run_pass(self) -> int:
         """Claim what there is room for; microseconds until it is worth looking again."""
         lanes, claims = await self._begin_due()
+        if claims:
+            self._attention.found()
         return 0 if claims else self._until_open(lanes)
 
     async def settle(self) -> None:
@@ -157,7 +160,8 @@ class WebhookSender(Loop):
         """Look what waits, and begin what there is room for: the lanes seen, and what was asked of them."""
         async with self._claiming:
             lanes = await self._store.lanes.look()
-            self._store.accounts.seen(lanes.epoch)
+            if lanes.epoch != self._store.accounts.epoch:
+                await self._store.accounts.refresh()
             claims = self._claims(lanes)
             for each in await self._claim(claims, lanes.now) if claims else ():
                 self._begin(each)
@@ -185,7 +189,7 @@ class WebhookSender(Loop):
     def _until_open(self, lanes: Lanes) -> int:
         """A lane that is open and full is looked at again when one of its attempts is over, which wakes us."""
         opening = [lane.opens_at - lanes.now for lane in lanes.lanes if lane.endpoint not in self._full]
-        return max(0, min([self._options.poll_interval, *opening]))
+        return max(0, min([self._attention.pause, *opening]))
 
     async def _claim(self, claims: Sequence[LaneClaim], now: Instant) -> list[InHand]:
         # Counted from before the question: whatever the database takes to answer is off our side of the lease.
