@@ -29,6 +29,10 @@ class Ledger:
     def __init__(self) -> None:
         self.acknowledged: set[str] = set()
         self.cancels: defaultdict[str, list[Answer]] = defaultdict(list)
+        self.send_at: dict[str, Instant] = {}
+        """For when what was acknowledged was scheduled."""
+        self.reads: defaultdict[str, list[str]] = defaultdict(list)
+        """What became of a message as clients read it, one read after the answer to the one before."""
         self.answers = 0
         self.lost = 0
         """Requests whose answer never came."""
@@ -39,6 +43,11 @@ class Ledger:
     async def took(self, message_id: str) -> None:
         """A message was acknowledged."""
         self.acknowledged.add(message_id)
+        await self.answered()
+
+    async def read(self, message_id: str, status: str) -> None:
+        """A read was answered."""
+        self.reads[message_id].append(status)
         await self.answered()
 
     async def cancelled(self, message_id: str, answer: Answer) -> None:
@@ -164,7 +173,7 @@ async def pending(store: Store) -> int:
 def read_record(path: Path) -> list[Handed]:
     """The record file of the simulated carrier, oldest first."""
     lines = path.read_bytes().splitlines() if path.exists() else []
-    return [Handed(line["id"], line["attempt"]) for line in map(msgspec.json.decode, lines)]
+    return [Handed(line["id"], line["attempt"], Instant(line["at"])) for line in map(msgspec.json.decode, lines)]
 
 
 def summary(ledger: Ledger, stories: Sequence[Story]) -> str:

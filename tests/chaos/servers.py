@@ -1,6 +1,7 @@
 """Real servers that are killed, stopped, paused and started again, and clients that talk to them all the while."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from heliograph.clock import SystemClock
-from heliograph.domain.instant import MILLISECOND, Instant, to_text
+from heliograph.domain.instant import MILLISECOND, Instant, parse, to_text
 from heliograph.testing.server_process import ServerProcess
 from tests.chaos.auditor import Answer
 from tests.chaos.evidence import Ledger
@@ -21,6 +22,8 @@ HANDSETS = {"+15005550000": 80, "+15005550001": 5, "+15005550003": 5, "+15005550
 """Delivered, not delivered, refused, the receipt before the answer, two receipts; how many of 100 go to each."""
 CLIENTS = 48
 BETWEEN = (100, 300)
+HELIOGRAPH = (sys.executable, "-m", "heliograph")
+GONE = "gone"
 CANCEL_ANSWERS = {200: Answer.CANCELLED, 403: Answer.REFUSED}
 
 
@@ -58,13 +61,16 @@ class Server:
         self._account = account
         self._process = ServerProcess(database_url)
         self._until_down = ExitStack()
+        self.program: Sequence[str] = HELIOGRAPH
+        """What is run when it starts next."""
         self.up = asyncio.Event()
         self.log = ""
         """What the ones that went down have written."""
 
     async def start(self) -> None:
         """Return once it accepts requests."""
-        process = ServerProcess(self._database_url, self._settings, sandbox=self._account is None)
+        sandbox = self._account is None
+        process = ServerProcess(self._database_url, self._settings, sandbox=sandbox, program=self.program)
         self._process = await asyncio.to_thread(self._until_down.enter_context, process)
         self.up.set()
 
@@ -102,11 +108,13 @@ class Server:
         """SIGCONT."""
         self._process.resume()
 
-    async def ask(self, session: aiohttp.ClientSession, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """The status and body of an answer; waits while the server is down."""
+    async def ask(
+        self, session: aiohttp.ClientSession, method: str, path: str, body: object = None, *, key: str | None = None
+    ) -> tuple[int, Any]:
+        """The status and body of an answer; waits while the server is down. `key` is another's than its account's."""
         await self.up.wait()
-        key = self._account.api_key if self._account else self._process.ready["api_key"]
-        headers = {"authorization": f"Bearer {key}"}
+        own = self._account.api_key if self._account else self._process.ready["api_key"]
+        headers = {"authorization": f"Bearer {key or own}"}
         url = self._process.base_url + path
         async with session.request(method, url, json=body, headers=headers) as response:
             return response.status, await response.json()
@@ -118,8 +126,10 @@ class Server:
 
     async def _down(self) -> None:
         self.up.clear()
-        self.log += self._process.log()
+        if self._process.ready:
+            self.log += self._process.log()
         await asyncio.to_thread(self._until_down.close)
+        self._process = ServerProcess(self._database_url)
 
 
 @asynccontextmanager
@@ -161,9 +171,9 @@ class Client:
         self._chance = chance
         self._clock = SystemClock()
 
-    async def send(self, server: Server) -> None:
-        """Send a message at once."""
-        await self._take(server, "/messages", {})
+    async def send(self, server: Server) -> str | None:
+        """Send a message at once: its id, if it was acknowledged."""
+        return await self._take(server, "/messages", {})
 
     async def schedule(self, server: Server, lead: int) -> tuple[str | None, Instant]:
         """Schedule a message for `lead` microseconds from now: its id, if it was acknowledged, and its moment."""
@@ -176,6 +186,14 @@ class Client:
             continue
         if got[0] != 404:  # what was acknowledged and is gone is for the auditor to find
             await self._ledger.cancelled(message_id, CANCEL_ANSWERS[got[0]])
+
+    async def read(self, server: Server, message_id: str) -> str:
+        """What has become of a message; `gone` where there is none."""
+        while (got := await self._ask(server, "GET", f"/messages/{message_id}")) is None:
+            continue
+        status = str(got[1]["data"]["to"][0]["status"]) if got[0] == 200 else GONE
+        await self._ledger.read(message_id, status)
+        return status
 
     async def change_mind(self, message_id: str, at: Instant, servers: Sequence[Server]) -> None:
         """Cancel at a moment, and then at each further server, as a client whose answer was late would."""
@@ -194,6 +212,8 @@ class Client:
             assert got[1]["errors"][0]["source"]["pointer"] == "/send_at"
             return None
         message_id = str(got[1]["data"]["id"])
+        if "send_at" in more:
+            self._ledger.send_at[message_id] = parse(more["send_at"])
         await self._ledger.took(message_id)
         return message_id
 

@@ -118,7 +118,7 @@ def new_file(folder: Path) -> str:
     return f"sqlite:///{file}"
 
 
-async def prepare(url: str) -> Account:
+async def prepare(url: str, number: str = NUMBER) -> Account:
     """Make the schema, and somebody who may send."""
     await migrate(url)
     store = Store(open_engine(url, pool_size=2))
@@ -129,8 +129,8 @@ async def prepare(url: str) -> Account:
         profile = Profile(ProfileId(randomness.new_id(now)), organization.id, "Chaos", ProfileSettings(), now, now)
         await store.changes.create_organization(organization, now)
         await store.changes.save_profile(profile)
-        await store.changes.add_sender(new_sender(store, profile, NUMBER), now)
-        return Account(await new_key(store, organization, "chaos"), NUMBER)
+        await store.changes.add_sender(new_sender(store, profile, number), now)
+        return Account(await new_key(store, organization, "chaos"), number)
     finally:
         await store.stop()
 

@@ -81,7 +81,8 @@ class World:
     def close(self) -> None:
         """The end: whatever still waits is let go of without a word."""
         for task in asyncio.all_tasks(self.loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            unlogged: Any = task
+            unlogged._log_destroy_pending = False
         self.loop.close()
 
     def kill(self, process: Process) -> None:
@@ -172,7 +173,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """Seconds since the beginning."""
         return self._now
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # of any kind of work
         self, _executor: Any, work: Callable[..., Any], *given: Any
     ) -> "asyncio.Future[Any]":
         """At once, and here."""

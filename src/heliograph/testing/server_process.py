@@ -26,7 +26,7 @@ class ServerProcess:
     """`heliograph serve --sandbox` on a free port; with a `role`, `heliograph api` or `heliograph worker` instead.
 
     `settings` are environment variables without their prefix: `{"SANDBOX__RECEIPT_DELAY": "0"}`. `options` are given to
-    the command as they are.
+    the command as they are. `program` is what is run, as where it is to be another version, or in another network.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ServerProcess:
         ready_file: Path | None = None,
         role: str = "serve",
         options: Sequence[str] = (),
+        program: Sequence[str] = (sys.executable, "-m", "heliograph"),
     ) -> None:
         self.database_url = database_url
         self._ready_file = ready_file
@@ -47,6 +48,7 @@ class ServerProcess:
         self._port = port
         self._role = role
         self._options = options
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: TemporaryDirectory[str] | None = None
         self.ready: dict[str, str] = {}
@@ -65,7 +67,7 @@ class ServerProcess:
         """Start it, and return once it accepts requests. Raises `ServerFailed`."""
         self._folder = TemporaryDirectory(prefix="heliograph-")
         log = Path(self._folder.name) / "log"
-        command = [sys.executable, "-m", "heliograph", self._role, *self._options]
+        command = [*self._program, self._role, *self._options]
         command += [] if self._role == "worker" else ["--port", str(self._port)]
         command += ["--database", self.database_url, *(["--sandbox"] if self._sandbox else [])]
         command += ["--ready-file", str(self._ready_file)] if self._ready_file else []
