@@ -14,9 +14,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NODE_TESTS := tests/sdk/node
 SMPP_TESTS := tests/carriers/smpp/node
+GRAPHILE := bench/graphile
 # Without npm there is nothing to install, and the tests say what they miss.
 NODE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(NODE_TESTS)/package.json)),$(NODE_TESTS)/node_modules/.package-lock.json)
 SMPP_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(SMPP_TESTS)/package.json)),$(SMPP_TESTS)/node_modules/.package-lock.json)
+GRAPHILE_STAMP := $(if $(and $(shell command -v npm),$(wildcard $(GRAPHILE)/package.json)),$(GRAPHILE)/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -49,7 +51,7 @@ docs: setup ## Write what the documentation takes from the code
 	$(BIN)/python -m tests.docs.generate
 
 chaos: setup ## Races and crashes in their long form; ARGS="..." are passed to pytest
-	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rP --timeout 1800 tests/chaos $(ARGS)
+	HELIOGRAPH_TEST_CHAOS=$(ROUNDS) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup -rP --timeout 1800 tests/chaos tests/availability $(ARGS)
 
 simulate: setup ## Play the whole service by SEEDS seeds, each one a history of crashes and lost answers
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes $(WORKERS) $(ARGS)
@@ -57,11 +59,11 @@ simulate: setup ## Play the whole service by SEEDS seeds, each one a history of 
 coverage: setup ## Show which lines and branches no test reaches
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov=heliograph $(ARGS)
 
-bench: setup ## Measure; ARGS="..." are passed on
+bench: setup $(GRAPHILE_STAMP) ## Measure; ARGS="..." are passed on
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(NODE_TESTS)/node_modules $(SMPP_TESTS)/node_modules build dist .coverage* .hypothesis
+	rm -rf $(VENV) $(NODE_TESTS)/node_modules $(SMPP_TESTS)/node_modules $(GRAPHILE)/node_modules build dist .coverage* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -87,4 +89,8 @@ $(NODE_TESTS)/node_modules/.package-lock.json: $(wildcard $(NODE_TESTS)/package*
 
 $(SMPP_TESTS)/node_modules/.package-lock.json: $(wildcard $(SMPP_TESTS)/package*.json)
 	npm ci --prefix $(SMPP_TESTS) --no-audit --no-fund
+	@touch $@
+
+$(GRAPHILE)/node_modules/.package-lock.json: $(wildcard $(GRAPHILE)/package*.json)
+	npm ci --prefix $(GRAPHILE) --no-audit --no-fund
 	@touch $@
