@@ -5,8 +5,22 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
-from bench import kannel, lateness, pipeline, process, schedule, smpp, store, webhooks
-from bench.measure import postgres_settings, show_machine
+from bench import (
+    disk,
+    kannel,
+    lateness,
+    pending_cost,
+    pipeline,
+    process,
+    queues,
+    schedule,
+    smpp,
+    stages,
+    store,
+    storm,
+    webhooks,
+)
+from bench.measure import ROOT, keep, postgres_settings, show, show_machine
 from bench.passage import PassageOptions
 from bench.service import durable_postgres
 from bench.smsc.process import Missing
@@ -15,6 +29,11 @@ BENCHMARKS: Mapping[str, Callable[[PassageOptions], None]] = {
     "schedule": schedule.run,
     "latency": schedule.run_latency,
     "lateness": lateness.run,
+    "cancel": pending_cost.run_cancel,
+    "pending": pending_cost.run_pending,
+    "storm": storm.run,
+    "stages": stages.run,
+    "disk": disk.run,
     "store": store.run,
     "webhooks": webhooks.run,
     "smpp": smpp.run,
@@ -23,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[[PassageOptions], None]] = {
     "start": process.run_start,
     "memory": process.run_memory,
 }
+RESULTS = ROOT / "bench" / "results"
 DATABASES = ("postgresql", "sqlite")
 
 
@@ -36,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     databases = getattr(given, "database", DATABASES)
     with ExitStack() as until_end:
         postgres = until_end.enter_context(durable_postgres()) if "postgresql" in databases else ""
-        show_machine(asyncio.run(postgres_settings(postgres)) if postgres else "not used")
+        settings = asyncio.run(postgres_settings(postgres)) if postgres else "not used"
+        show_machine(settings, {"graphile-worker": queues.graphile_version()})
         options = PassageOptions(
             databases,
             given.rounds,
@@ -46,8 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             postgres,
             count=given.count,
             servers=given.servers,
+            due=given.due,
+            pending=given.pending,
+            processes=given.processes,
         )
         missing = [name for name in what or BENCHMARKS if not _measured(name, options)]
+    if given.keep:
+        print(f"\nkept: {keep(RESULTS)}", flush=True)
     if missing and what:
         raise SystemExit(f"not measured: {', '.join(missing)}")
 
@@ -57,7 +83,7 @@ def _measured(name: str, options: PassageOptions) -> bool:
     try:
         BENCHMARKS[name](options)
     except Missing as missing:
-        print(f"\n## {name}: not measured\n\n{missing}.", flush=True)
+        show(f"\n## {name}: not measured\n\n{missing}.")
         return False
     return True
 
@@ -82,6 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--messages", type=int, default=100_000, help="schedules of `memory`")
     parser.add_argument("--count", type=int, default=10_000, help="messages of a turn of `kannel` and `pipeline`")
     parser.add_argument("--servers", type=int, default=1, help="processes of Heliograph in `pipeline` on PostgreSQL")
+    parser.add_argument("--due", type=int, default=100_000, help="messages of `storm` that fall due together")
+    parser.add_argument("--pending", type=int, default=1_000_000, help="scheduled messages of `cancel` and `pending`")
+    parser.add_argument("--processes", type=int, default=1, help="processes of `heliograph api`, beside one `serve`")
+    parser.add_argument("--keep", action="store_true", help="write the result into bench/results, Markdown and JSON")
     return parser
 
 

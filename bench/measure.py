@@ -1,5 +1,6 @@
 """What every benchmark here needs: rounds, what they cost, and how a figure is told."""
 
+import json
 import os
 import platform
 import sqlite3
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -68,12 +69,35 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def show_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a Markdown table under a heading."""
-    print(f"\n## {title}\n")
-    print(f"| {' | '.join(head)} |")
-    print(f"|{'---|' * len(head)}")
+    """Print a Markdown table under a heading, and keep it for `keep`."""
+    _SHOWN.append({"title": title, "head": list(head), "rows": [list(row) for row in rows]})
+    show(f"\n## {title}\n")
+    show(f"| {' | '.join(head)} |")
+    show(f"|{'---|' * len(head)}")
     for row in rows:
-        print(f"| {' | '.join(row)} |", flush=True)
+        show(f"| {' | '.join(row)} |")
+
+
+def show(line: str) -> None:
+    """Print a line that belongs to the result."""
+    _LINES.append(line)
+    print(line, flush=True)
+
+
+def keep(folder: Path) -> Path:
+    """Write what was shown, as Markdown and as JSON, under the day and the commit; the Markdown file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{time.strftime('%Y-%m-%d-%H%M', time.gmtime())}-{_commit().partition(' ')[0]}"
+    file = folder / f"{name}.md"
+    file.write_text("\n".join(_LINES).strip() + "\n")
+    result = json.dumps({"machine": _MACHINE, "tables": _SHOWN}, indent=1)
+    file.with_suffix(".json").write_text(result + "\n")
+    return file
+
+
+_LINES: list[str] = []
+_SHOWN: list[dict[str, object]] = []
+_MACHINE: dict[str, str] = {}
 
 
 class Processes:
@@ -124,8 +148,8 @@ async def postgres_settings(url: str) -> str:
         await connection.close()
 
 
-def show_machine(postgres: str) -> None:
-    """Print what the figures depend on."""
+def show_machine(postgres: str, others: Mapping[str, str]) -> None:
+    """Print what the figures depend on; `others` are programs beside which is measured."""
     lines = {
         "Commit": _commit(),
         "Machine": f"{os.cpu_count()} cores of {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
@@ -135,10 +159,12 @@ def show_machine(postgres: str) -> None:
         "Packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "PostgreSQL": postgres,
         "SQLite": f"{sqlite3.sqlite_version}, journal_mode WAL, synchronous FULL",
+        **others,
         "Command": " ".join(["python -m bench", *sys.argv[1:]]),
     }
+    _MACHINE.update(lines)
     for name, value in lines.items():
-        print(f"- {name}: {value}", flush=True)
+        show(f"- {name}: {value}")
 
 
 def _commit() -> str:

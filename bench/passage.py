@@ -31,6 +31,12 @@ class PassageOptions(Options):
     """Messages of a turn."""
     servers: int
     """Processes of Heliograph that share the database."""
+    due: int = 100_000
+    """Messages of `storm`."""
+    pending: int = 1_000_000
+    """Messages that are scheduled in `cancel` and `pending`."""
+    processes: int = 1
+    """Processes of `heliograph api` in `schedule`; 1 is `heliograph serve`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def run_start(options: Options) -> None:
     with ExitStack() as until_end:
         until_end.enter_context(_own_bytecode())
         url = new_database("sqlite", options, until_end)
-        times = {"first of all: nothing compiled, Python's own library included": [_start(url)]}
+        times = {"first of all: nothing compiled, Python's own library included": [start_milliseconds(url)]}
         times["the interpreter alone"] = [_run_python("") for _ in range(STARTS)]
         times["the interpreter and all imports"] = [
             _run_python("import heliograph.commands.serve") for _ in range(STARTS)
@@ -40,7 +40,7 @@ def run_start(options: Options) -> None:
         for each in options.databases:
             url = new_database(each, options, until_end)
             asyncio.run(migrate(url))
-            times[f"heliograph serve, {each}"] = [_start(url) for _ in range(STARTS)]
+            times[f"heliograph serve, {each}"] = [start_milliseconds(url) for _ in range(STARTS)]
         rows = [[name, f"{spread(taken):.0f}"] for name, taken in times.items()]
         show_table(f"Time until requests are accepted, ms: median of {STARTS} (lowest to highest)", ["", "ms"], rows)
         _show_imports(url)
@@ -52,10 +52,10 @@ def run_memory(options: Options) -> None:
     for each in options.databases:
         with ExitStack() as until_end:
             running = until_end.enter_context(service(new_database(each, options, until_end)))
-            started, scheduled = _resident_mib(running.server.pid), 0
+            started, scheduled = resident_mib(running.server.pid), 0
             while scheduled < options.messages:
                 scheduled += running.schedule(WARM_UP).outcome.answered
-            rows.append([each, f"{started:.0f}", f"{_resident_mib(running.server.pid):.0f}", f"{scheduled:,}"])
+            rows.append([each, f"{started:.0f}", f"{resident_mib(running.server.pid):.0f}", f"{scheduled:,}"])
     show_table("Resident memory of the server, MiB", ["", "started", "after the schedules", "schedules"], rows)
 
 
@@ -73,7 +73,8 @@ def _own_bytecode() -> Iterator[None]:
             os.environ.update(before)
 
 
-def _start(url: str) -> float:
+def start_milliseconds(url: str) -> float:
+    """From starting the process to its first accepted request."""
     began = time.perf_counter()
     with ServerProcess(url, SETTINGS, sandbox=False):
         return (time.perf_counter() - began) * 1_000
@@ -102,7 +103,8 @@ def _show_imports(url: str) -> None:
     show_table("Imports until requests are accepted (measuring slows them)", ["package", "ms", "modules"], rows)
 
 
-def _resident_mib(pid: int) -> float:
+def resident_mib(pid: int) -> float:
+    """What the process holds in memory."""
     match = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
     if match is None:
         raise SystemExit(f"the process {pid} is gone")

@@ -1,4 +1,4 @@
-"""Deferring jobs with procrastinate, one at a time, as our single-message requests are one at a time.
+"""Deferring jobs with procrastinate and calling them off, one at a time, as our single-message requests are.
 
 Called as a library, within one process: no HTTP, no key, no checks. The pool, the event loop and the number of callers
 are what gave procrastinate its best figure here.
@@ -27,6 +27,8 @@ class Plan(msgspec.Struct, kw_only=True):
     seconds: float
     callers: int = 64
     connections: int = 16
+    ids: list[int] | None = None
+    """Call these off, each once, until none is left; None: defer."""
 
 
 def make_app(url: str, connections: int) -> procrastinate.App:
@@ -60,7 +62,11 @@ class _Callers:
         async with app.open_async():
             started, used = time.perf_counter_ns(), time.process_time_ns()
             until = started + int(self._plan.seconds * _SECOND)
-            await asyncio.gather(*(self._defer_until(send, until) for _ in range(self._plan.callers)))
+            callers = range(self._plan.callers)
+            if self._plan.ids is None:
+                await asyncio.gather(*(self._defer_until(send, until) for _ in callers))
+            else:
+                await asyncio.gather(*(self._cancel_until(app, self._plan.ids, until) for _ in callers))
             elapsed, used = time.perf_counter_ns() - started, time.process_time_ns() - used
         return outcome(self.latencies, elapsed, used)
 
@@ -72,6 +78,12 @@ class _Callers:
             text = f"Reminder {serial:010d}: your appointment is tomorrow at 10:00. Reply C to call it off."
             job = send.configure(schedule_at=at)
             await job.defer_async(sender="+18445550001", to=f"+1312555{serial % RECIPIENTS:04d}", text=text)
+            self.latencies.append(time.perf_counter_ns() - began)
+
+    async def _cancel_until(self, app: procrastinate.App, ids: list[int], until: int) -> None:
+        while ids and (began := time.perf_counter_ns()) < until:
+            if not await app.job_manager.cancel_job_by_id_async(ids.pop()):
+                raise SystemExit("a job was not called off")
             self.latencies.append(time.perf_counter_ns() - began)
 
 

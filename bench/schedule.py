@@ -1,34 +1,27 @@
-"""Schedules and cancels over HTTP beside an echo on the same stack, and beside procrastinate.
+"""Schedules and cancels over HTTP beside an echo on the same stack, and beside queues that others wrote.
 
-    round: echo, then for each database schedule and cancel, then procrastinate
+    round: echo, then for each database schedule and cancel, then the same of procrastinate and of graphile-worker
 
 Everything runs on the same machine within the same minute, in turns, so that a disturbance hits all alike.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from bench import echo, procrastinate_defer
-from bench.load import CONNECTIONS, Outcome, Plan
-from bench.measure import Options, Processes, Spread, postgres_processes, program, show_table, spread
-from bench.service import (
-    SENDER,
-    Service,
-    Turn,
-    WrongCount,
-    carry_out,
-    fetch,
-    new_database,
-    send_at,
-    service,
-    timed,
-)
+from bench import echo, queues
+from bench.load import CONNECTIONS, Plan
+from bench.measure import Options, Processes, Spread, program, show, show_table, spread
+from bench.passage import PassageOptions
+from bench.service import SENDER, Service, Turn, carry_out, new_database, send_at, service, timed
+from bench.smsc.process import Missing
 
 WARM_UP = 1.5
 """Seconds of the first turn, which is not counted."""
-_COUNT_JOBS = "SELECT count(*) FROM procrastinate_jobs"
+QUEUES: Mapping[str, Callable[[str], queues.Queue]] = {
+    "procrastinate": queues.procrastinate,
+    "graphile-worker": queues.graphile,
+}
 
 
 @dataclass(slots=True)
@@ -41,7 +34,7 @@ class Subject:
     turns: list[Turn] = field(default_factory=list)
 
 
-def run(options: Options) -> None:
+def run(options: PassageOptions) -> None:
     """How many schedules and cancels a second, as ratios; and how long each takes when the server is full."""
     with _subjects(options) as subjects:
         _take_turns(subjects, options)
@@ -75,14 +68,16 @@ def _verbs(name: str, running: Service, options: Options) -> list[Subject]:
 
 
 @contextmanager
-def _subjects(options: Options) -> Iterator[list[Subject]]:
+def _subjects(options: PassageOptions) -> Iterator[list[Subject]]:
     with ExitStack() as until_end:
         subjects = [_echo(*until_end.enter_context(program("bench.echo")))]
         for each in options.databases:
-            running = until_end.enter_context(service(new_database(each, options, until_end)))
-            subjects += [Subject(f"schedule, {each}", running.schedule), Subject(f"cancel, {each}", running.cancel)]
+            subjects += _ours(each, until_end.enter_context(service(new_database(each, options, until_end))))
         if "postgresql" in options.databases:
-            subjects.append(_procrastinate(new_database("postgresql", options, until_end)))
+            if options.processes > 1:
+                several = service(new_database("postgresql", options, until_end), options.processes)
+                subjects += _ours(f"api --processes {options.processes}", until_end.enter_context(several))
+            subjects += _queues(options, until_end)
         yield subjects
 
 
@@ -94,43 +89,40 @@ def _echo(port: int, pid: int) -> Subject:
     return Subject("echo", take)
 
 
-def _procrastinate(url: str) -> Subject:
-    asyncio.run(procrastinate_defer.prepare(url))
-    database = asyncio.run(postgres_processes(url))
-    deferred = 0
-
-    def take(seconds: float) -> Turn:
-        nonlocal deferred
-        plan = procrastinate_defer.Plan(url=url, seconds=seconds, callers=CONNECTIONS)
-        turn = timed(lambda: carry_out("bench.procrastinate_defer", plan), Processes(), database)
-        deferred += turn.outcome.answered
-        found = asyncio.run(fetch(url, _COUNT_JOBS))[0][0]
-        if found != deferred:
-            raise WrongCount(f"{deferred} jobs were deferred, and {found} are stored")
-        return Turn(turn.outcome, _own_us(turn.outcome), turn.database_us)
-
-    return Subject("procrastinate", take)
+def _ours(name: str, running: Service) -> list[Subject]:
+    return [Subject(f"schedule, {name}", running.schedule), Subject(f"cancel, {name}", running.cancel)]
 
 
-def _own_us(outcome: Outcome) -> float:
-    """Who calls a library pays for it: there is no server, and the caller's processor time stands in its place."""
-    return 1_000_000 * outcome.busy * outcome.seconds / outcome.answered
+def _queues(options: Options, until_end: ExitStack) -> list[Subject]:
+    """Other queues, those that are installed."""
+    subjects = []
+    for name, make in QUEUES.items():
+        try:
+            queue = make(new_database("postgresql", options, until_end))
+        except Missing as missing:
+            show(f"\n{missing}.")
+            continue
+        subjects += [Subject(f"schedule, {name}", queue.add), Subject(f"cancel, {name}", queue.cancel)]
+    return subjects
 
 
 def _show_rates(subjects: Sequence[Subject]) -> None:
-    head = ["", "per second", "of the echo", "times procrastinate", "server us", "database us", "generator busy"]
-    rows = [[subject.name, *_rates(subject, subjects)] for subject in subjects]
-    show_table(
-        f"Rate at {CONNECTIONS} in flight: median of {len(subjects[0].turns)} rounds (lowest to highest)", head, rows
-    )
+    beside = [name for name in QUEUES if any(each.name.endswith(name) for each in subjects)]
+    times = [f"times {name}" for name in beside]
+    head = ["", "per second", "of the echo", *times, "server us", "database us", "generator busy"]
+    rows = [[each.name, *_rates(each, subjects, beside)] for each in subjects]
+    rounds = len(subjects[0].turns)
+    show_table(f"Rate at {CONNECTIONS} in flight: median of {rounds} rounds (lowest to highest)", head, rows)
 
 
-def _rates(subject: Subject, subjects: Sequence[Subject]) -> list[str]:
-    first, last = subjects[0], subjects[-1]
+def _rates(subject: Subject, subjects: Sequence[Subject], beside: Sequence[str]) -> list[str]:
+    by_name = {each.name: each for each in subjects}
+    verb = subject.name.partition(",")[0]
+    others = [by_name.get(f"{verb}, {name}") for name in beside]
     return [
         f"{spread([turn.outcome.rate for turn in subject.turns]):,.0f}",
-        f"{_ratio(subject, first):.2f}",
-        f"{_ratio(subject, last):.1f}" if last.name == "procrastinate" else "",
+        f"{_ratio(subject, subjects[0]):.2f}",
+        *(f"{_ratio(subject, other):.1f}" if other else "" for other in others),
         f"{spread([turn.server_us for turn in subject.turns]):.0f}",
         f"{spread([turn.database_us for turn in subject.turns]):.0f}",
         f"{spread([100 * turn.outcome.busy for turn in subject.turns]).middle:.0f} %",

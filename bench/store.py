@@ -32,6 +32,7 @@ from heliograph.store.schema import migrate
 from heliograph.store.store import Store
 from heliograph.store.tables import messages
 
+TEXT = "Reminder {:010d}: your appointment is tomorrow at 10:00. Reply C to call it off."
 SIZES = (1, 8, 32, 64, 128)
 _MAX_PENDING = 1 << 40
 
@@ -142,10 +143,10 @@ def _columns(message: Message) -> dict[str, Any]:
 
 def _messages(count: int, first: int) -> list[Message]:
     now = Instant(time.time_ns() // 1_000)
-    return [_message(serial, now) for serial in range(first, first + count)]
+    return [a_message(serial, now) for serial in range(first, first + count)]
 
 
-def _message(serial: int, now: Instant) -> Message:
+def a_message(serial: int, now: Instant) -> Message:
     """With an id, a recipient and a text of its own."""
     return Message(
         id=MessageId(randomness.new_id(now)),
@@ -155,7 +156,7 @@ def _message(serial: int, now: Instant) -> Message:
         status=Status.SCHEDULED,
         sender=SENDER,
         recipient=f"+1312555{serial % RECIPIENTS:04d}",
-        text=f"Reminder {serial:010d}: your appointment is tomorrow at 10:00. Reply C to call it off.",
+        text=TEXT.format(serial),
         parts=1,
         rate=250,
         carrier_fee=300,
