@@ -32,6 +32,11 @@ class Service:
         """A moment from now by the sandbox's clock."""
         return as_datetime(self.tester.time(**ahead))
 
+    def pool(self) -> set[str]:
+        """The numbers of the profile: other tests give it more."""
+        path = f"/v2/messaging_profiles/{self.profile_id}/phone_numbers?page[size]=250"
+        return {each["phone_number"] for each in self.tester("GET", path).data}
+
 
 def prepared(server: ServerProcess) -> ServerProcess:
     """A server with a sender of each kind."""

@@ -13,12 +13,10 @@ import pytest
 import telnyx
 from telnyx import AsyncTelnyx, Telnyx
 
-from heliograph.server import SANDBOX_NUMBERS
 from tests.sdk.conftest import Sdk, Service
 from tests.wire import ALPHANUMERIC, LONG_CODE, NO_SUCH_ID, SHORT_CODE, TO, TOLL_FREE, Accounts, on_sqlite
 
 MESSAGE = {"from_": TOLL_FREE, "to": TO, "text": "Hello, World!"}
-POOL = {LONG_CODE, *SANDBOX_NUMBERS}
 MEDIA = ["https://example.com/cat.png"]
 SENDS = [
     ("messages.send", {}, TOLL_FREE, "SMS"),
@@ -67,7 +65,7 @@ async def test_each_way_to_send_satisfies_the_strict_sdk(
 ) -> None:
     message = (await strict_sdk(method, **fields_of(method, service, own))).data
     assert (message.to[0].status, message.type, message.direction) == ("queued", kind, "outbound")
-    assert message.from_.phone_number in ({sender} if sender else POOL)
+    assert message.from_.phone_number in ({sender} if sender else service.pool())
     service.tester.settle()
     assert (await strict_sdk("messages.retrieve", message.id)).data.to[0].status == "delivered"
 
