@@ -128,6 +128,18 @@ async def test_two_receipts_between_two_numbers_settle_nothing_together(store: S
     assert await unmatched(store) == 2
 
 
+async def test_a_receipt_that_was_handed_over_twice_settles_as_one(store: Store) -> None:
+    message = await doubted(store)
+    other = await overdue(store)
+    token, _ = await claim(store)
+    for _ in range(2):
+        await reported(store, message, "c1")
+    await store.record(Outcome(other.id, token, Change.ACCEPT, store.clock.now(), ids=("c2",)))
+    await store.match_receipts(LONG_AGO, 100)
+    assert await history(store, message) == ["claim", "doubt", "accept", "deliver"]
+    assert await unmatched(store) == 0
+
+
 async def test_doubts_between_other_numbers_are_no_obstacle(store: Store) -> None:
     message, other = await doubted(store), await doubted(store, recipient="+18665550009")
     await reported(store, message, "c1")

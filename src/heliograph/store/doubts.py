@@ -10,7 +10,7 @@ be about are those in doubt, those that were given up as unknown lately, those o
 somebody is handing over just now: a receipt may overtake the answer that tells its id.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -151,10 +151,7 @@ class DoubtVerbs:
         What was in hand when the ids were looked for, and is in hand no more, may have got the id since: before a
         message is settled they are looked for again.
         """
-        named = [row for row in receipts if row["recipient"] and row["sender"]]
-        pairs = Counter((row["carrier"], row["recipient"], row["sender"]) for row in named)
-        # Two receipts between the same two numbers: who is to say which is whose?
-        alone = {str(row["id"]): row for row in named if pairs[row["carrier"], row["recipient"], row["sender"]] == 1}
+        alone = {str(row["id"]): row for row in _alone(receipts)}
         if not alone:
             return
         asked = [(name, row["carrier"], row["recipient"], row["sender"]) for name, row in sorted(alone.items())]
@@ -182,6 +179,22 @@ class DoubtVerbs:
             transaction, [Logged(row, Change.ACCEPT, item.at, ", ".join(ids)) for row, item, ids in settled]
         )
         await self._outcomes.told(transaction, {item.message_id: (row, ids) for row, item, ids in settled})
+
+
+def _alone(receipts: Sequence[Row]) -> list[Row]:
+    """The receipts between whose two numbers there is none of another id: who is to say which of two is whose?
+
+    A carrier whose `deliver_sm` was not answered sends it again: of several of one id the first is taken.
+    """
+    between: defaultdict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
+    for row in sorted(receipts, key=_id, reverse=True):
+        if row["recipient"] and row["sender"]:
+            between[row["carrier"], row["recipient"], row["sender"]][row["receipt_key"]] = row
+    return [row for rows in between.values() if len(rows) == 1 for row in rows.values()]
+
+
+def _id(row: Row) -> str:
+    return str(row["id"])
 
 
 def _settlement(rows: Sequence[Row], receipt: Row) -> Settlement | None:
