@@ -16,6 +16,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 from heliograph.store.schema import migrate
 from tests.databases import fresh_database, lent_server
@@ -39,6 +40,13 @@ def prepare_template(url: str) -> None:
     It must have closed its connections on return.
     """
     asyncio.run(migrate(url))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_first() -> Iterator[None]:
+    """A command that a test runs within this process sets the level of its log: not for the tests after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

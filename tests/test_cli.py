@@ -4,11 +4,9 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import update
 
 from heliograph import cli
@@ -20,12 +18,6 @@ from heliograph.testing.server_process import ServerProcess
 from tests.terminal import Terminal
 
 SOURCE = Path(cli.__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

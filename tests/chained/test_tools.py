@@ -1,10 +1,8 @@
 """What an operator of A sees of B, and a customer who moves A's clock."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.chained.conftest import Pair
 from tests.chained.pair import Carrier, Theirs, free_port, ours
@@ -12,10 +10,9 @@ from tests.terminal import Terminal
 
 
 @pytest.fixture
-def terminal(pair: Pair, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """At A's database; a command configures the log of its process, which is undone."""
-    yield Terminal(pair.a.server.database_url, capsys, monkeypatch)
-    structlog.reset_defaults()
+def terminal(pair: Pair, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """At A's database."""
+    return Terminal(pair.a.server.database_url, capsys, monkeypatch)
 
 
 def test_how_they_stand_is_shown(pair: Pair, terminal: Terminal, person: str) -> None:
