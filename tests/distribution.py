@@ -3,6 +3,8 @@
 pytest-xdist has marks for that, `--dist loadgroup`; with pytest 9.2 they have no effect (its issue 1386).
 """
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it ships no types
@@ -16,8 +18,27 @@ APART = ("tests/availability/", "tests/chaos/", "tests/simulation/")
 class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # as above
     """Hands out tests by what they share."""
 
+    _in_turns = False
+
     def _split_scope(self, nodeid: str) -> str:
         return shared_by(nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if not self._in_turns:
+            for scope in in_turns(list(self.workqueue)):
+                self.workqueue.move_to_end(scope)
+            self._in_turns = True
+        super()._assign_work_unit(node)
+
+
+def in_turns(scopes: Sequence[str]) -> list[str]:
+    """The order in which they are handed out: a long test that mostly waits beside tests that keep a core busy.
+
+    The long ones by themselves would be the last, for xdist begins with what has the most tests.
+    """
+    long = [scope for scope in scopes if scope.startswith(APART)]
+    others = [scope for scope in scopes if not scope.startswith(APART)]
+    return [scope for pair in zip_longest(long, others) for scope in pair if scope is not None]
 
 
 def shared_by(nodeid: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.distribution import shared_by
+from tests.distribution import in_turns, shared_by
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,20 @@ from tests.distribution import shared_by
 )
 def test_tests_that_share_a_server_stay_together(nodeid: str, shared: str) -> None:
     assert shared_by(nodeid) == shared
+
+
+def test_long_tests_do_not_come_last_and_not_all_at_once() -> None:
+    scopes = [
+        "tests/api/sqlite",
+        "tests/store/a.py",
+        "tests/domain/b.py",
+        "tests/chaos/c.py::one",
+        "tests/chaos/d.py::two",
+    ]
+    assert in_turns(scopes) == [
+        "tests/chaos/c.py::one",
+        "tests/api/sqlite",
+        "tests/chaos/d.py::two",
+        "tests/store/a.py",
+        "tests/domain/b.py",
+    ]
