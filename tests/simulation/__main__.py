@@ -1,6 +1,7 @@
 """`python -m tests.simulation`: play seeds, and print what broke with the command that plays it again."""
 
 import argparse
+import asyncio
 import logging
 import os
 import sys
@@ -64,6 +65,8 @@ def _several(seeds: "range | list[int]", mutant: str | None = None) -> list[Outc
     log.configure("critical", "text")
     # What a killed process held is never given back; that is what is played here.
     warnings.simplefilter("ignore", ResourceWarning)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    sys.unraisablehook = _of_no_killed_process
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         template = make_template(Path(folder))
@@ -73,6 +76,12 @@ def _several(seeds: "range | list[int]", mutant: str | None = None) -> list[Outc
             if mutant and outcomes[-1].violations:
                 break
         return outcomes
+
+
+def _of_no_killed_process(fault: "sys.UnraisableHookArgs") -> None:
+    """What a killed process would have done at its end has no event loop to be done on."""
+    if not (asyncio.iscoroutine(fault.object) and isinstance(fault.exc_value, RuntimeError)):
+        sys.__unraisablehook__(fault)
 
 
 def _tell(outcome: Outcome) -> int:
