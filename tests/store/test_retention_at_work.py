@@ -1,9 +1,11 @@
 """What is forgotten while others read, send and forget."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.engine import make_url
 
 from heliograph.domain.instant import DAY
@@ -39,6 +41,53 @@ async def test_nodes_that_forget_at_once_count_each_charge_once(store: Store, be
     assert await charged(store) == await charged(beside) == 15 * COST
     kept = await store.engine.fetch(select(func.count().label("count")).select_from(charged_before))
     assert kept[0]["count"] == 1
+
+
+def before_locking(store: Store, do: Callable[[], Awaitable[object]]) -> None:
+    """Let something happen once, right before a node asks for the right to forget: all it looked at it has seen."""
+    claim = store.partitions.claim
+    waiting = [do]
+
+    async def claim_after(*given: Any) -> bool:
+        if waiting:
+            await waiting.pop()()
+        return await claim(*given)
+
+    store.partitions.claim = claim_after  # type: ignore[method-assign]  # the other node comes in between
+
+
+async def test_a_day_that_another_node_begins_to_forget_row_by_row_is_counted_once(store: Store, beside: Store) -> None:
+    if not partitioned(store):
+        pytest.skip("no partitions here")
+    now = await lay_out(store)
+    await beside.engine.synchronize_clock()
+    last = message(at(now, -14.5), Status.SENT)
+    await put_messages(store, last, *(message(at(now, -14.5)) for _ in range(5)))
+    ages = Ages(at(now, -10), at(now, -90), at(now, -30))
+    looked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hesitate() -> None:
+        looked.set()
+        await go_on.wait()
+
+    async def finish_row_by_row() -> None:
+        go_on.set()
+        assert (await row_by_row).messages == 6
+
+    before_locking(beside, hesitate)
+    row_by_row = asyncio.create_task(beside.retention.forget(ages))
+    await looked.wait()  # what it has seen is that one message is pending
+    async with store.engine.transaction() as transaction:
+        await transaction.execute(update(messages).values(status=Status.DELIVERED.value, deadline_at=None))
+    before_locking(store, finish_row_by_row)
+    await store.retention.forget(ages)
+    assert await charged(store) == 6 * COST
+    await forget(store, now)
+    assert await ids(store, messages) == set()
+    assert await charged(store) == 6 * COST
+    assert day_name("messages", at(now, -14.5) // DAY) not in {
+        part.name for part in (await store.partitions.known())["messages"]
+    }
 
 
 async def test_who_reads_holds_up_the_drop_and_nobody_else(store: Store) -> None:

@@ -55,6 +55,10 @@ def before(organization_id: OrganizationId, of: str) -> ColumnElement[int]:
     return func.coalesce(select(charged_before.c.charged).where(mine).scalar_subquery(), literal_column("0"))
 
 
+REMEMBERED = select(func.coalesce(func.sum(charged_before.c.charged), literal_column("0")).label("remembered"))
+"""All that was ever added, whatever the currency. It only grows, so it tells whether anything was added since."""
+
+
 async def remember(transaction: Transaction, charges: Iterable[Charge]) -> None:
     """Add the charges of messages that are forgotten in this transaction."""
     sums: Counter[tuple[str, str]] = Counter()

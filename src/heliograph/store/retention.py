@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from heliograph.domain.instant import DAY, Instant
 from heliograph.domain.lifecycle import FINAL, Status
-from heliograph.store.charges import Charge, amount, currency, remember
+from heliograph.store.charges import REMEMBERED, Charge, amount, currency, remember
 from heliograph.store.engine import Engine, Row
 from heliograph.store.messages import word, words
 from heliograph.store.partition_ddl import REST, id_at
@@ -144,8 +144,13 @@ class RetentionBook:
         return bool(rows[0]["found"])
 
     async def _drop_messages(self, part: Partition, known: Mapping[str, Sequence[Partition]]) -> int:
-        """With their events and parts; what they were charged is added up, and links in what never left go too."""
+        """With their events and parts; what they were charged is added up, and links in what never left go too.
+
+        A day is added up before: that may take longer than a transaction lasts. Meanwhile another process may forget
+        some of it row by row, and add the charges of that; then the sum is of no use, and the next pass tries again.
+        """
         gone = _copy(messages, part.name)
+        remembered = (await self._engine.fetch(REMEMBERED))[0]["remembered"]
         sums = await self._charges(gone)
         same = [
             each
@@ -155,6 +160,8 @@ class RetentionBook:
         ]
         async with self._engine.transaction() as transaction:
             if not await self._partitions.claim(transaction, [part, *same]):
+                return 0
+            if (await transaction.execute(REMEMBERED)).scalar_one() != remembered:
                 return 0
             await remember(transaction, map(_charge, sums))
             never_left = select(gone.c.id).where(gone.c.status == word(Status.CANCELLED))
