@@ -24,7 +24,7 @@ from heliograph.domain.events import EventType
 from heliograph.domain.ids import canonical_uuid
 from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, parse, to_text
 from heliograph.domain.redaction import NUMBERS, level, redacted_event
-from heliograph.store.deliveries import DeliveryFilter, DeliveryReport
+from heliograph.store.deliveries import DeliveryFilter, DeliveryReport, NothingToTell
 from heliograph.store.lanes import Attempt
 
 LONGEST_SEARCH = 1_000
@@ -108,6 +108,7 @@ class ReplaySinceRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     status: str | None = None
 
 
+NOTHING_TO_TELL = "The event was never sent, and its message is no longer kept: nobody knows what it says."
 REPLAY_DECODER = msgspec.json.Decoder(ReplayRequest)
 SINCE_DECODER = msgspec.json.Decoder(ReplaySinceRequest)
 
@@ -144,7 +145,10 @@ async def replay(context: ApiContext, request: Request) -> Response:
         check_url(wanted.url or None, "/url")
         await context.confirm(caller, epoch)
         report = await _find(context, caller, request.path_params["id"])
-        begun = await context.store.deliveries.replay(caller.organization_id, report.delivery, wanted.url or None)
+        try:
+            begun = await context.store.deliveries.replay(caller.organization_id, report.delivery, wanted.url or None)
+        except NothingToTell:
+            raise Refusal(Code.NOT_FOUND, NOTHING_TO_TELL, "/id") from None
         if begun is None:
             raise Refusal(Code.MISSING_PARAMETER, "The event has no URL to go to now: give 'url'.", "/url")
         return await _shown(context, begun)

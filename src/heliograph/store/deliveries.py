@@ -1,6 +1,6 @@
 """Deliveries of events as their organisation sees them: listed, read, replayed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,12 @@ from heliograph.domain.instant import Instant
 from heliograph.domain.message import Message
 from heliograph.store.accounts import to_profile
 from heliograph.store.between import ANY_TIME, Between, within
-from heliograph.store.engine import Engine, Row
+from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.inbound import to_inbound
 from heliograph.store.lanes import Attempt, Delivery, to_delivery
 from heliograph.store.messages import MESSAGE_COLUMNS, to_message
 from heliograph.store.outbox import Outbox
+from heliograph.store.partitions import nothing_goes
 from heliograph.store.redaction import hiding_profiles
 from heliograph.store.tables import (
     inbound_messages,
@@ -34,6 +35,10 @@ PATIENCE = 20.0
 """Seconds that a request waits for what may read every delivery of an organisation."""
 REPLAYS_AT_ONCE = 1_000
 """Events that one request replays at most: each costs a row."""
+
+
+class NothingToTell(Exception):
+    """An event was never sent, and its message is no longer kept: nobody knows what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,15 @@ class DeliveryBook:
     ) -> DeliveryReport | None:
         """Deliver an event again under its own id: to `url`, or else to the first URL that it would go to now.
 
-        None when it has none. A replay goes to that one URL, also when that endpoint is turned off.
+        None when it has none. A replay goes to that one URL, also when that endpoint is turned off. Raises
+        `NothingToTell`.
         """
-        begun = await self._begin([delivery], url)
-        return await self.find(organization_id, begun[0]) if begun else None
+        wanted = await self._targets([delivery], url)
+        if not wanted:
+            return None
+        if not (begun := await self._begin(wanted)):
+            raise NothingToTell
+        return await self.find(organization_id, begun[0])
 
     async def replay_since(
         self,
@@ -90,7 +100,7 @@ class DeliveryBook:
         *,
         only_failed: bool = False,
     ) -> int:
-        """Deliver every event since a moment again, oldest first; how many had somewhere to go.
+        """Deliver every event since a moment again, oldest first; how many had something to say and somewhere to go.
 
         With `only_failed` those that were given up and that no replay has brought since.
         """
@@ -105,22 +115,26 @@ class DeliveryBook:
             statement = select(*kept).where(*where).order_by(kept.id).limit(REPLAYS_AT_ONCE)
             rows = await self._engine.fetch(statement.where(kept.id > last) if last else statement)
             deliveries = [to_delivery(row) for row in rows]
-            begun += len(await self._begin(deliveries, url))
+            begun += len(await self._begin(await self._targets(deliveries, url)))
             if len(rows) < REPLAYS_AT_ONCE:
                 return begun
             last = deliveries[-1].id
 
-    async def _begin(self, deliveries: Sequence[Delivery], url: str | None) -> Sequence[str]:
-        """Make deliveries of the events of others; the ids of those that have somewhere to go."""
-        now = self._engine.clock.now()
+    async def _targets(self, deliveries: Sequence[Delivery], url: str | None) -> Sequence[tuple[Delivery, str]]:
+        """Those that have somewhere to go, and where."""
         first = {} if url is not None else await self._first_urls(deliveries)
-        rows = [
-            _replay_row(each, target, randomness.new_id(now), now)
-            for each in deliveries
-            if (target := url or first.get(each.id)) is not None
-        ]
-        if rows:
-            async with self._engine.transaction() as transaction:
+        return [(each, target) for each in deliveries if (target := url or first.get(each.id)) is not None]
+
+    async def _begin(self, wanted: Sequence[tuple[Delivery, str]]) -> Sequence[str]:
+        """Make deliveries of the events of others; the ids of those that have something to say."""
+        if not wanted:
+            return ()
+        now = self._engine.clock.now()
+        async with self._engine.transaction() as transaction:
+            untold = await _untold(transaction, [each for each, _ in wanted])
+            told = [(each, target) for each, target in wanted if each.id not in untold]
+            rows = [_replay_row(each, target, randomness.new_id(now), now) for each, target in told]
+            if rows:
                 await transaction.execute(insert(webhook_deliveries), rows)
                 transaction.then(self._outbox.announced)
         return [row["id"] for row in rows]
@@ -179,6 +193,23 @@ class DeliveryBook:
         untried = [each.delivery for each in reports if each.delivery.webhook is None]
         subjects = await self.subjects(untried) if untried else {}
         return [replace(each, subject=subject_of(each.delivery, subjects)) for each in reports]
+
+
+async def _untold(transaction: Transaction, deliveries: Sequence[Delivery]) -> Collection[str]:
+    """Those that hold no event yet, and whose message is gone.
+
+    The others' messages stay until the commit, and then for what is to tell of them: who forgets looks for that.
+    """
+    by_message = [(each.id, each.message_id) for each in deliveries if each.webhook is None and each.message_id]
+    if not by_message:
+        return ()
+    await nothing_goes(transaction)
+    wanted = {message_id for _, message_id in by_message}
+    kept: set[str] = set()
+    for table in (messages, inbound_messages):
+        found = await transaction.execute(select(table.c.id).where(table.c.id.in_(wanted)))
+        kept.update(str(row.id) for row in found)
+    return {delivery_id for delivery_id, message_id in by_message if message_id not in kept}
 
 
 def subject_of(

@@ -110,6 +110,12 @@ async def locked(transaction: Transaction, *, usable: bool = True) -> bool:
     return bool((await transaction.execute(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))).scalar_one())
 
 
+async def nothing_goes(transaction: Transaction) -> None:
+    """Wait for who forgets, and let nobody forget until this transaction ends; on SQLite who writes is alone."""
+    if transaction.engine.sqlalchemy.dialect.name == "postgresql":
+        await transaction.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
+
+
 _KNOWN = text(
     "SELECT parent.relname::text AS parent, child.relname::text AS name,"
     " pg_get_expr(child.relpartbound, child.oid) AS bound"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, MetaData, Table, and_, delete, exists, func, or_, select
+from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, and_, delete, exists, func, or_, select
 from sqlalchemy.exc import ProgrammingError
 
 from heliograph.domain.instant import DAY, Instant
@@ -137,11 +137,10 @@ class RetentionBook:
         mine = _within(messages.c.id, part)
         if await self._has(messages, mine, messages.c.status.not_in(words(sorted(FINAL)))):
             return True
-        return await self._has(webhook_deliveries, _within(webhook_deliveries.c.message_id, part), _DUE)
+        return await self._has(webhook_deliveries, *_told_of(part))
 
     async def _has(self, table: Table, *where: ColumnElement[bool]) -> bool:
-        rows = await self._engine.survey(select(exists(select(table.c[_key(table)]).where(*where)).label("found")))
-        return bool(rows[0]["found"])
+        return bool((await self._engine.survey(_any(table, *where)))[0]["found"])
 
     async def _drop_messages(self, part: Partition, known: Mapping[str, Sequence[Partition]]) -> int:
         """With their events and parts; what they were charged is added up, and links in what never left go too.
@@ -162,6 +161,9 @@ class RetentionBook:
             if not await self._partitions.claim(transaction, [part, *same]):
                 return 0
             if (await transaction.execute(REMEMBERED)).scalar_one() != remembered:
+                return 0
+            # Since we looked somebody may have asked for an event to be sent again; who does so now waits for us.
+            if (await transaction.execute(_any(webhook_deliveries, *_told_of(part)))).scalar_one():
                 return 0
             await remember(transaction, map(_charge, sums))
             never_left = select(gone.c.id).where(gone.c.status == word(Status.CANCELLED))
@@ -295,6 +297,15 @@ def _copy(table: Table, name: str) -> Table:
 
 def _within(column: ColumnElement[Any], part: Partition) -> ColumnElement[bool]:
     return column < part.high if part.low is None else (column >= part.low) & (column < part.high)
+
+
+def _told_of(part: Partition) -> Sequence[ColumnElement[bool]]:
+    """That a webhook is still to tell of one of a partition's messages."""
+    return _within(webhook_deliveries.c.message_id, part), _DUE
+
+
+def _any(table: Table, *where: ColumnElement[bool]) -> Select[Any]:
+    return select(exists(select(table.c[_key(table)]).where(*where)).label("found"))
 
 
 def _key(table: Table) -> str:
