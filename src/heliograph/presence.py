@@ -44,7 +44,7 @@ class Presence(Loop):
         if not running:
             return
         try:
-            await self._store.nodes.forget(self._node.id, self._store.clock.now())
+            await self._store.nodes.forget(self._node.id)
         except StoreUnavailable as error:
             logger.warning("this process is not signed off", action="not_forgotten", reason=str(error))
 

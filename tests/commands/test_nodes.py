@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from heliograph.domain.instant import Instant
-from heliograph.domain.nodes import DEAD, FORGOTTEN, LATE, Node, Role, Standing
+from heliograph.domain.nodes import DEAD, LATE, Node, Role, Standing
 from heliograph.presence import Presence, this_process
 from heliograph.store.engine import open_engine
 from heliograph.store.store import Store
@@ -60,18 +60,5 @@ async def test_a_process_is_there_from_its_start_to_its_stop(prepared_database_u
     (node,) = await store.nodes.all()
     assert (node.role, node.in_hand) == (Role.API, 5)
     await presence.stop()
-    assert await store.nodes.all() == []
-    await store.stop()
-
-
-async def test_who_was_silent_for_long_is_forgotten_with_all_it_told(prepared_database_url: str) -> None:
-    store = Store(open_engine(prepared_database_url))
-    await store.start()
-    other = replace(SENDER, id=new_id(store))
-    await store.nodes.tell(SENDER)
-    later = Instant(store.clock.now() + FORGOTTEN // 2)
-    await store.nodes.forget(other.id, later)
-    assert [each.id for each in await store.nodes.all()] == [SENDER.id]
-    await store.nodes.forget(other.id, Instant(later + FORGOTTEN))
     assert await store.nodes.all() == []
     await store.stop()

@@ -291,7 +291,7 @@ async def test_the_last_word_of_a_steady_carrier_counts_until_it_is_taken_back(s
     await advance(store, HOUR)
     assert [each.state.name for each in await told_lately(store)] == ["one"]
     for house in houses:
-        await store.rerouting.forget(house.rerouting._node, Instant(0))
+        await store.rerouting.forget(house.rerouting._node)
     assert await told_lately(store) == []
 
 
@@ -327,8 +327,8 @@ async def test_a_stop_without_a_database_ends(store: Store) -> None:
     await house.rerouting.start()
     await house.rerouting.wait_passed(1)
 
-    async def away(node: str, before: Instant) -> None:
-        raise StoreUnavailable(f"away: {node} {before}")
+    async def away(node: str) -> None:
+        raise StoreUnavailable(f"away: {node}")
 
     store.rerouting.forget = away  # type: ignore[method-assign]  # the way to the database is cut
     with capture_logs() as logs:

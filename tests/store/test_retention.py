@@ -8,9 +8,11 @@ from sqlalchemy import Table, func, insert, select, text, update
 from sqlalchemy.engine import make_url
 
 from heliograph import randomness
+from heliograph.domain.carriers import CarrierState
 from heliograph.domain.ids import OrganizationId, uuid7
 from heliograph.domain.instant import DAY, HOUR, Instant
 from heliograph.domain.lifecycle import Status
+from heliograph.domain.nodes import FORGOTTEN, Node, Role
 from heliograph.store.engine import open_engine
 from heliograph.store.partition_ddl import PARTITIONED, day_name
 from heliograph.store.partitions import AHEAD, Partitions
@@ -28,7 +30,7 @@ from heliograph.store.tables import (
     webhook_attempts,
     webhook_deliveries,
 )
-from tests.builders import new_id
+from tests.builders import advance, new_id
 from tests.store.conftest import running
 
 ORGANIZATION = "00000000-0000-7000-8000-000000000001"
@@ -290,6 +292,22 @@ async def test_many_go_in_batches_and_each_charge_is_counted_once(store: Store, 
         await forget(each, now)
     assert await ids(store, messages) == set()
     assert await charged(beside) == total == 700 * COST
+
+
+async def test_a_process_that_was_silent_for_long_goes_with_all_it_told(store: Store) -> None:
+    now, vanished, alive = await lay_out(store), new_id(store), new_id(store)
+    for each in (vanished, alive):
+        await store.nodes.tell(Node(each, Role.WORKER, "a.example", 7, "1.2"))
+        await store.tell_carrier(each, CarrierState(name="sandbox", kind="sandbox", up=True, steady=True))
+    await advance(store, FORGOTTEN // 2)
+    await forget(store, now)
+    assert len(await store.nodes.all()) == 2
+    await advance(store, FORGOTTEN)
+    # It tells that it is there, and of its carrier nothing: that has nothing new to tell.
+    await store.nodes.tell(Node(alive, Role.WORKER, "a.example", 7, "1.2"))
+    await forget(store, now)
+    assert [each.id for each in await store.nodes.all()] == [alive]
+    assert [each.node for each in await store.carrier_states(Instant(0))] == [alive]
 
 
 async def names(store: Store) -> Sequence[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from heliograph.carriers.interface import Carrier
 from heliograph.clock import monotonic
 from heliograph.domain.carriers import CarrierState
-from heliograph.domain.instant import DAY, MINUTE, SECOND, Instant
+from heliograph.domain.instant import MINUTE, SECOND, Instant
 from heliograph.domain.message import Message
 from heliograph.domain.nodes import Standing
 from heliograph.domain.planning import Planner
@@ -100,7 +100,7 @@ class Rerouting(Loop):
         if not running:
             return
         try:
-            await self._store.rerouting.forget(self._node, Instant(self._store.clock.now() - DAY))
+            await self._store.rerouting.forget(self._node)
         except StoreUnavailable as error:
             # Others stop counting on it once it is no longer fresh.
             logger.warning("what was told of carriers is not taken back", action="not_forgotten", reason=str(error))

@@ -12,7 +12,7 @@ LATE = 3 * BEAT
 DEAD = 6 * BEAT
 """Silent for so long, nobody counts on it. What it had claimed is decided about by the end of its leases alone."""
 FORGOTTEN = DAY
-"""Silent for so long, it is taken off the list by the next process that stops."""
+"""Silent for so long, it is taken off the list (`store/retention.py`)."""
 _UNKNOWN = Instant(0)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, or_, select, true
+from sqlalchemy import delete, select, true
 
 from heliograph.domain.instant import Instant
-from heliograph.domain.nodes import FORGOTTEN, Node, Role
+from heliograph.domain.nodes import Node, Role
 from heliograph.store.batch import COUNT, ID, TEXT, Batch, Sql
 from heliograph.store.engine import Engine, Row
 from heliograph.store.tables import carrier_states, nodes
@@ -28,7 +28,7 @@ TELL = Batch(
 
 
 class NodeBook:
-    """Keeps what processes tell of themselves. A name that is not told again is forgotten in the end."""
+    """Keeps what processes tell of themselves. Who vanished without a word is forgotten by the retention."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -40,13 +40,11 @@ class NodeBook:
         async with self._engine.transaction() as transaction:
             await transaction.batch(TELL, [row])
 
-    async def forget(self, node_id: str, now: Instant) -> None:
-        """A process has stopped; those that were silent for long before `now` go with it, and all that they told."""
-        gone = or_(nodes.c.id == node_id, nodes.c.heard_at < now - FORGOTTEN)
+    async def forget(self, node_id: str) -> None:
+        """A process has stopped, and all that it told goes with it."""
         async with self._engine.transaction() as transaction:
-            names = select(nodes.c.id).where(gone)
-            await transaction.execute(delete(carrier_states).where(carrier_states.c.node.in_(names)))
-            await transaction.execute(delete(nodes).where(gone))
+            await transaction.execute(delete(carrier_states).where(carrier_states.c.node == node_id))
+            await transaction.execute(delete(nodes).where(nodes.c.id == node_id))
 
     async def all(self) -> Sequence[Node]:
         """Every process that is known, the one started first before the others."""

@@ -115,11 +115,10 @@ class ReroutingVerbs:
         rows = await self._engine.fetch(statement.order_by(carrier_states.c.carrier, carrier_states.c.at.desc()))
         return [NodeState(str(row["node"]), Instant(row["at"]), _state(row["state"])) for row in rows]
 
-    async def forget(self, node: str, before: Instant) -> None:
-        """A process is gone, and so are those not heard of since a moment."""
-        gone = or_(carrier_states.c.node == node, carrier_states.c.at < before)
+    async def forget(self, node: str) -> None:
+        """A process tells nothing any more."""
         async with self._engine.transaction() as transaction:
-            await transaction.execute(delete(carrier_states).where(gone))
+            await transaction.execute(delete(carrier_states).where(carrier_states.c.node == node))
 
 
 _PLACE = (messages.c.due_at.type, messages.c.id.type)

@@ -16,12 +16,14 @@ from sqlalchemy.exc import ProgrammingError
 
 from heliograph.domain.instant import DAY, Instant
 from heliograph.domain.lifecycle import FINAL, Status
+from heliograph.domain.nodes import FORGOTTEN
 from heliograph.store.charges import REMEMBERED, Charge, amount, currency, remember
 from heliograph.store.engine import Engine, Row
 from heliograph.store.messages import word, words
 from heliograph.store.partition_ddl import REST, id_at
 from heliograph.store.partitions import UNKNOWN_TABLE, Partition, Partitions, locked
 from heliograph.store.tables import (
+    carrier_states,
     handset_messages,
     inbound_messages,
     job_pages,
@@ -30,6 +32,7 @@ from heliograph.store.tables import (
     message_events,
     message_parts,
     messages,
+    nodes,
     pace,
     profile_spend,
     receipts,
@@ -220,6 +223,10 @@ class RetentionBook:
         old = id_at(ages.messages)
         due = select(webhook_deliveries.c.message_id).where(_DUE, webhook_deliveries.c.message_id < old)
         days = ages.messages // DAY
+        now = self._engine.clock.now()
+        silent_since = now - FORGOTTEN
+        # A carrier that has nothing new to tell is told of once, by a process that may run for long.
+        heard = select(nodes.c.id).where(nodes.c.heard_at >= silent_since)
         waits = exists().where(
             messages.c.id == short_links.c.message_id, messages.c.status.not_in(words(sorted(FINAL)))
         )
@@ -231,7 +238,9 @@ class RetentionBook:
             (link_clicks, link_clicks.c.id < id_at(ages.links)),
             (short_links, (short_links.c.message_id < id_at(ages.links)) & ~waits),
             (profile_spend, profile_spend.c.day < days),
-            (pace, pace.c.next_at < self._engine.clock.now() - _RESTED),
+            (pace, pace.c.next_at < now - _RESTED),
+            (carrier_states, (carrier_states.c.at < silent_since) & carrier_states.c.node.not_in(heard)),
+            (nodes, nodes.c.heard_at < silent_since),
         ]
         if self._partitions.usable:
             # What strayed into the partition of no day, or outlived its message's partition.
