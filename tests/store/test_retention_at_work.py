@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Insert, delete, func, select, text, update
+from sqlalchemy import Delete, Insert, delete, func, select, text, update
 from sqlalchemy.engine import make_url
 
 from heliograph.domain.delivery import DeliveryStatus
@@ -21,7 +21,7 @@ from heliograph.store.partitions import AHEAD, Partition
 from heliograph.store.retention import Ages, Forgotten
 from heliograph.store.schema import UnusableSchema
 from heliograph.store.store import Store
-from heliograph.store.tables import charged_before, messages, webhook_deliveries
+from heliograph.store.tables import charged_before, messages, pace, webhook_deliveries
 from tests.builders import accepted, new_id, status_of
 from tests.store.conftest import running
 from tests.store.test_retention import (
@@ -105,6 +105,26 @@ async def test_a_day_that_another_node_begins_to_forget_row_by_row_is_counted_on
     assert await ids(store, messages) == set()
     assert await charged(store) == 6 * COST
     assert day_name("messages", made // DAY) not in await names(store)
+
+
+async def test_a_slot_that_is_taken_while_it_is_forgotten_stays(
+    store: Store, beside: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not partitioned(store):
+        pytest.skip("who forgets and who takes a slot wait for each other here")
+    now = await lay_out(store)
+    await put(store, pace, {"key": "sender:x", "next_at": at(now, -2)})
+    execute = Transaction.execute
+
+    async def execute_after(transaction: Transaction, statement: Any, parameters: Any = None) -> Any:
+        if transaction.engine is store.engine and isinstance(statement, Delete) and statement.table is pace:
+            async with beside.engine.transaction() as taking:
+                await execute(taking, update(pace).values(next_at=now))
+        return await execute(transaction, statement, parameters)
+
+    monkeypatch.setattr(Transaction, "execute", execute_after)
+    await forget(store, now)
+    assert [row["next_at"] for row in await store.engine.fetch(select(pace.c.next_at))] == [now]
 
 
 async def given_up(store: Store, *, made: Instant) -> tuple[dict[str, Any], Delivery]:

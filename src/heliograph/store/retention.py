@@ -259,7 +259,8 @@ class RetentionBook:
                 return 0
             found = (await transaction.execute(select(*keys).where(where).limit(AT_ONCE))).all()
             if found:
-                await transaction.execute(delete(table).where(_one_of(keys, found)))
+                # A row that was changed since, as the slot of a sender, is judged as it now is.
+                await transaction.execute(delete(table).where(_one_of(keys, found), where))
         return len(found)
 
     async def _forget_deliveries(self, before: Instant) -> int:
