@@ -1,15 +1,20 @@
-"""A claim whose answer was lost: what it was given is in nobody's hands, and must not end as unknown (promise P2)."""
+"""A claim whose answer was lost: what it was given is in nobody's hands, and must not end as unknown (promise P2).
+
+And an outcome whose answer was lost: it stands.
+"""
 
 import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from heliograph.dispatch.dispatcher import LEASE_MARGIN
 from heliograph.domain.instant import HOUR
 from heliograph.domain.lifecycle import Status
 from heliograph.store.claims import Claim, Claimed
 from heliograph.store.engine import StoreUnavailable
+from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from tests.builders import status_of
 from tests.dispatch.scripted import Depot, Scripted, depot
@@ -139,3 +144,22 @@ async def test_a_stop_without_a_database_ends(store: Store) -> None:
     road.lost = 1
     await house.dispatchers[0].stop()
     assert house.given == []
+
+
+async def test_an_outcome_whose_answer_was_lost_is_not_called_a_lost_lease(store: Store) -> None:
+    house, record, lost = depot(store, Scripted("one")), store.record, [2]
+    message = await overdue(store, carrier="one")
+
+    async def record_unanswered(outcome: Outcome) -> bool:
+        answer = await record(outcome)
+        if lost[0]:
+            lost[0] -= 1
+            raise StoreUnavailable("away")
+        return answer
+
+    store.record = record_unanswered  # type: ignore[method-assign]  # the way back from the database is cut
+    with capture_logs() as logs:
+        await house.dispatchers[0].settle()
+    assert lost == [0]
+    assert "lease_lost" not in {each.get("action") for each in logs}
+    assert await history(store, message) == ["claim", "accept"]

@@ -1,6 +1,7 @@
 """What became of claimed messages, recorded under their token."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,21 @@ async def test_an_outcome_is_recorded_once(store: Store) -> None:
     assert not await record(store, token, message, Change.ACCEPT, ids=("c1",))
     assert not await record(store, token, message, Change.REFUSE, error=REFUSED)
     assert await history(store, message) == ["claim", "accept"]
+
+
+async def test_an_outcome_that_is_given_again_is_known_as_what_stands(store: Store) -> None:
+    token, message = await claimed(store)
+    outcome = Outcome(message.id, token, Change.DEFER, store.clock.now(), due_at=soon(store), detail="Not now.")
+    assert await store.record(outcome)
+    assert await store.record(outcome)
+    again, _ = await claim(store)
+    assert await store.record(outcome)  # also when the message has gone on
+    for other in (replace(outcome, at=soon(store)), replace(outcome, detail=None), replace(outcome, detail="No.")):
+        assert not await store.record(other)
+    taken = Outcome(message.id, again, Change.ACCEPT, store.clock.now(), ids=("c1",))
+    assert list(await asyncio.gather(*(store.record(taken) for _ in range(3)))) == [True] * 3
+    assert not await store.record(replace(taken, ids=("c2",)))
+    assert await history(store, message) == ["claim", "defer", "claim", "accept"]
 
 
 async def test_of_two_outcomes_in_one_commit_the_first_counts(store: Store) -> None:

@@ -185,7 +185,7 @@ async def test_what_was_refused_is_given_back_once_unless_it_left(store: Store, 
     token, _ = await claim(store)
     now = store.clock.now()
     refused = Outcome(message.id, token, Change.REFUSE, now, left_at=now if left else None, error=CANNOT_CARRY)
-    assert [await store.record(refused) for _ in range(2)] == [True, False]
+    assert [await store.record(refused) for _ in range(2)] == [True, True]  # given again, it stands
     assert await spent(store, profile) == (COST if left else 0)
 
 

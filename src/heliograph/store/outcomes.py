@@ -21,7 +21,7 @@ from heliograph.store.engine import Row, Transaction
 from heliograph.store.messages import AS_TAKEN, MessageVerbs, to_message, words
 from heliograph.store.outbox import REPORTED_COLUMNS, Logged, Outbox
 from heliograph.store.receipts import GivenId, ReceiptVerbs
-from heliograph.store.tables import message_parts, messages
+from heliograph.store.tables import message_events, message_parts, messages
 
 TOLD_COLUMNS = [messages.c.carrier, messages.c.recipient, messages.c.received_at, messages.c.send_at]
 """What `told` must know of a message."""
@@ -91,6 +91,14 @@ def _keep_parts(sql: Sql) -> Any:
     return insert.on_conflict_do_nothing(index_elements=["message_id", "number"])
 
 
+def _logged(sql: Sql) -> Any:
+    """Outcomes that stand in the log: a change of a message at that microsecond, with all that is said of it."""
+    rows, log = sql.rows.c, message_events.c
+    same = (log.message_id == rows.id) & (log.change == rows.change) & (log.at == rows.at)
+    said = log.detail.is_not_distinct_from(rows.detail)
+    return select(rows.id).select_from(sql.rows.join(message_events, same & said))
+
+
 _PARTS: Mapping[str, TypeEngine[Any]] = {
     "message_id": ID,
     "number": COUNT,
@@ -120,6 +128,7 @@ RECORD = Batch(
     _record,
 )
 KEEP_PARTS = Batch(_PARTS, _keep_parts)
+LOGGED = Batch({"id": ID, "change": TEXT, "at": MICROS, "detail": TEXT}, _logged)
 
 
 class OutcomeVerbs:
@@ -131,7 +140,7 @@ class OutcomeVerbs:
         self._receipts = receipts
 
     async def record(self, transaction: Transaction, items: Sequence[Outcome]) -> Sequence[bool]:
-        """Record outcomes; False for one whose claim is no longer its token's.
+        """Record outcomes; False for one whose claim is no longer its token's, unless it stands already.
 
         A lost claim's outcome and the current one of the same message may come together: they go one after the other.
         """
@@ -155,7 +164,13 @@ class OutcomeVerbs:
         )
         taken = (item for item in items if item.ids and item.message_id in known)
         await self.told(transaction, {item.message_id: (known[item.message_id], item.ids) for item in taken})
-        return set(known)
+        others = [item for item in items if item.message_id not in known]
+        return {*known, *(await self._recorded_before(transaction, others) if others else ())}
+
+    async def _recorded_before(self, transaction: Transaction, items: Sequence[Outcome]) -> set[str]:
+        """Those that a commit recorded whose answer was lost: it took their token away, and the log tells of them."""
+        asked = sorted((item.message_id, item.change, item.at, _detail(item)) for item in items)
+        return {str(row["id"]) for row in await transaction.batch(LOGGED, asked)}
 
     async def _give_back(self, transaction: Transaction, names: Sequence[tuple[MessageId]]) -> None:
         """Give back what was refused and never left, unless an earlier try of it did: that one is charged."""
