@@ -19,6 +19,7 @@ from heliograph.domain.lifecycle import FINAL, Status
 from heliograph.domain.nodes import FORGOTTEN
 from heliograph.store.charges import REMEMBERED, Charge, amount, currency, remember
 from heliograph.store.engine import Engine, Row
+from heliograph.store.idle_endpoints import IdleEndpoints
 from heliograph.store.messages import word, words
 from heliograph.store.partition_ddl import REST, id_at
 from heliograph.store.partitions import UNKNOWN_TABLE, Partition, Partitions, locked
@@ -89,6 +90,7 @@ class RetentionBook:
     def __init__(self, engine: Engine, partitions: Partitions) -> None:
         self._engine = engine
         self._partitions = partitions
+        self._endpoints = IdleEndpoints(engine)
 
     async def forget(self, ages: Ages) -> Forgotten:
         """One pass. Any number of processes may make one at a time.
@@ -105,7 +107,8 @@ class RetentionBook:
             gone, full = gone + count, full or count == AT_ONCE
         counts = [await self._forget_rows(table, where) for table, where in self._old(ages)]
         counts += [await self._forget_deliveries(ages.messages), await self._forget_jobs(ages.reports)]
-        return Forgotten(dropped, gone, sum(counts), full or AT_ONCE in counts)
+        others = sum(counts) + await self._endpoints.forget(ages.messages)
+        return Forgotten(dropped, gone, others, full or AT_ONCE in counts)
 
     async def _drop(self, before: Instant) -> tuple[int, Sequence[Partition]]:
         """Drop what is over; how many partitions, and those whose messages are to go row by row."""
