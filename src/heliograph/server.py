@@ -115,6 +115,7 @@ def open_store(settings: Settings) -> Store:
         optional_events=[event for event, wanted in optional.items() if wanted],
         account_wide_opt_outs=settings.opt_outs.scope == "account",
         campaign_required=settings.registration.required,
+        max_lead=settings.schedule.max_lead,
     )
 
 

@@ -34,6 +34,7 @@ from heliograph.carrier_settings import (
 )
 from heliograph.domain.instant import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
 from heliograph.domain.routes import Route, RoutingTable, in_order
+from heliograph.domain.schedule import MAX_LEAD
 from heliograph.route_settings import RouteSection, read_routes
 from heliograph.setting_kinds import (
     KIB,
@@ -121,7 +122,7 @@ class Schedule(Section):
 
     # Contract 1.1, 1.5.
     min_lead: int = setting(5 * MINUTE, duration(), "How far ahead `send_at` must be at least.")
-    max_lead: int = setting(5 * DAY, duration(MICROSECOND), "How far ahead `send_at` may be at most.")
+    max_lead: int = setting(MAX_LEAD, duration(MICROSECOND), "How far ahead `send_at` may be at most.")
     cancel_cutoff: int = setting(MINUTE, duration(), "How long before `send_at` a cancel is no longer taken.")
     max_pending: int = setting(1_000_000, whole(0, 10**12), "How many messages may be scheduled at one time.")
 

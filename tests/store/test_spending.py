@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from heliograph.domain.accounts import Organization, Profile
+from heliograph.domain.accounts import Organization, Profile, RuleOverrides
 from heliograph.domain.events import EventType
-from heliograph.domain.instant import DAY, HOUR, MINUTE, Instant
+from heliograph.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Change
 from heliograph.domain.message import Message
 from heliograph.domain.outcome import CANNOT_CARRY, EXPIRED, NEVER_ANSWERED
@@ -247,6 +247,24 @@ async def test_a_new_limit_counts_what_was_taken_for_today_and_later(store: Stor
     assert (await take(store, limited)).outcome is Accepted.SPENT
     await cancel(store, later)
     assert await spent(store, profile, 1) == 0
+
+
+@pytest.mark.parametrize(("known", "own"), [(30 * DAY, None), (5 * DAY, 30 * DAY), (30 * DAY, DAY)])
+async def test_a_new_limit_counts_what_was_scheduled_as_far_ahead_as_it_may_be(
+    store: Store, known: int, own: int | None
+) -> None:
+    made = Store(store.engine, max_lead=known)
+    organization, profile = await make_account(store)
+    await store.changes.set_rules(organization.id, RuleOverrides(max_lead=own))
+    await to_noon(store)
+    await advance(store, 12 * HOUR - 2 * SECOND)
+    message = message_of(store, profile)
+    await advance(store, 5 * SECOND)  # it is taken at a later attempt, on the next day: its id is a little too old
+    late = replace(message, send_at=Instant(store.clock.now() + 30 * DAY))
+    assert (await store.accept(Acceptance([late], await epoch(store), MANY))).outcome is Accepted.TAKEN
+    await advance(store, 30 * DAY + HOUR)
+    await set_limit(made, profile, "0.01")
+    assert await spent(store, profile) == COST
 
 
 async def test_a_limit_set_again_does_not_count_twice(store: Store) -> None:

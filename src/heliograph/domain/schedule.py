@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from heliograph.domain.errors import Code, Refusal
-from heliograph.domain.instant import Instant, TimeWithoutZone, UnreadableTime, duration_text, parse, to_text
+from heliograph.domain.instant import DAY, Instant, TimeWithoutZone, UnreadableTime, duration_text, parse, to_text
 
 POINTER = "/send_at"
+MAX_LEAD = 5 * DAY
+"""How far ahead `send_at` may be (Contract 1.1), unless the settings or an organisation's rules say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

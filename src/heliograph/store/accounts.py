@@ -277,8 +277,10 @@ def _all(read: Callable[[Row], Any]) -> Callable[[Sequence[Row]], Sequence[Any]]
 class AccountChanges:
     """Makes and changes accounts; every change raises the epoch."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, max_lead: int) -> None:
+        """`max_lead` is how far ahead a message may be scheduled, in microseconds."""
         self._engine = engine
+        self._max_lead = max_lead
 
     async def create_organization(self, organization: Organization, now: Instant) -> None:
         """Raises `AlreadyExists` when the name is taken."""
@@ -346,7 +348,7 @@ class AccountChanges:
             before = to_profile(row)
             changed = change(before)
             await transaction.execute(update(table).where(mine).values(**_profile_values(changed)))
-            await follow_settings(transaction, before, changed)
+            await follow_settings(transaction, before, changed, self._max_lead)
             await raise_epoch(transaction, organization_id)
         return changed
 

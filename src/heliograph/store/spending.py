@@ -16,7 +16,7 @@ from heliograph import randomness
 from heliograph.domain.accounts import Profile
 from heliograph.domain.events import EventType
 from heliograph.domain.ids import OrganizationId, ProfileId, uuid7
-from heliograph.domain.instant import DAY, Instant
+from heliograph.domain.instant import DAY, MINUTE, Instant
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.message import Message
 from heliograph.domain.pricing import amount_text
@@ -24,10 +24,10 @@ from heliograph.domain.spending import DaySums, SpendDay, cost_of, day_of, spend
 from heliograph.store.batch import COUNT, ID, MICROS, Batch, Sql
 from heliograph.store.engine import Transaction
 from heliograph.store.outbox import Outbox, ProfileEvent
-from heliograph.store.tables import messages, profile_spend
+from heliograph.store.tables import messages, organizations, profile_spend
 
-LOOKED_BACK = 5 * DAY
-"""How much earlier than today a message may have been scheduled that a new limit counts: the provider's `max_lead`."""
+_ON_ITS_WAY = MINUTE
+"""How much older the id of a message may be than the moment at which its `send_at` is judged: retries keep the id."""
 _DECIMALS = 2
 
 
@@ -117,12 +117,17 @@ class HeldSums:
         self.now = now
 
 
-async def begin_counting(transaction: Transaction, profile: Profile, now: Instant) -> None:
+async def begin_counting(transaction: Transaction, profile: Profile, now: Instant, max_lead: int) -> None:
     """Let the sums of a profile whose limit is new begin with what was taken for today and later days.
 
-    What other transactions take in this very moment, under the settings before, is not seen.
+    What is for today was taken at most `max_lead` before, or what its organisation has in place of it. Not seen is
+    what other transactions take in this very moment, under the settings before, what is not kept any more, and what was
+    scheduled under a longer lead that was shortened since.
     """
     today = day_of(now)
+    own = select(organizations.c.max_lead).where(organizations.c.id == profile.organization_id)
+    lead = max(max_lead, (await transaction.execute(own)).scalar_one_or_none() or 0)
+    first = uuid7(Instant(max(0, today * DAY - lead - _ON_ITS_WAY)), 0)
     mine = and_(profile_spend.c.profile_id == profile.id, profile_spend.c.day >= today)
     await transaction.execute(update(profile_spend).where(mine).values(amount=0))
     leaves = func.coalesce(messages.c.send_at, messages.c.received_at)
@@ -138,7 +143,7 @@ async def begin_counting(transaction: Transaction, profile: Profile, now: Instan
         )
         .where(
             messages.c.organization_id == profile.organization_id,
-            messages.c.id >= uuid7(Instant(today * DAY - LOOKED_BACK), 0),
+            messages.c.id >= first,
             messages.c.profile_id == profile.id,
             leaves >= today * DAY,
             messages.c.answers.is_(None),

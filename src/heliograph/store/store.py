@@ -11,6 +11,7 @@ from heliograph.domain.carriers import CarrierState
 from heliograph.domain.events import EventType
 from heliograph.domain.instant import Instant
 from heliograph.domain.receipt import Receipt
+from heliograph.domain.schedule import MAX_LEAD
 from heliograph.store.accounts import AccountChanges, AccountListing, AccountLookup
 from heliograph.store.claims import Claim, Claimed, ClaimVerbs
 from heliograph.store.consent import ConsentBook
@@ -53,11 +54,12 @@ class Store:
         optional_events: Collection[EventType] = (),
         account_wide_opt_outs: bool = False,
         campaign_required: bool = False,
+        max_lead: int = MAX_LEAD,
     ) -> None:
         self.engine = engine
         self.outbox = Outbox(engine, optional_events)
         self.accounts = AccountLookup(engine)
-        self.changes = AccountChanges(engine)
+        self.changes = AccountChanges(engine, max_lead)
         self.listing = AccountListing(engine)
         self.senders = SenderBook(engine)
         self.consent = ConsentBook(engine)
