@@ -9,6 +9,7 @@ from heliograph.domain.outcome import RepeatPolicy
 from heliograph.store.store import Store
 from tests.builders import advance, claim
 from tests.dispatch.scripted import PLAIN, Scripted
+from tests.store.doubting import late, reported
 from tests.store.histories import history, overdue
 
 AGAIN = Scripted("again", abilities=replace(PLAIN, repeatable=True))
@@ -37,6 +38,22 @@ async def test_a_process_decides_about_the_leases_of_its_own_carriers(store: Sto
     message = await lost_lease(store, "plain")
     assert (await upkeep(store, AGAIN, PLAIN_ONE).tidy()).lost == 1
     assert await history(store, message) == ["claim", "lose"]
+
+
+async def test_doubts_that_begin_and_that_are_settled_keep_it_attentive(store: Store) -> None:
+    tells = Scripted("tells", abilities=replace(PLAIN, settles=True))
+    messages = [await lost_lease(store, "tells"), await lost_lease(store, "tells")]
+    looking = Upkeep(store, [tells], RepeatPolicy.NEVER_TWICE, {"tells": HOUR})
+    done = await looking.tidy()
+    assert (done.doubted, done.any, done.full) == (2, True, False)
+    assert not (await looking.tidy()).any
+    # Between the same two numbers it can be about either of them, until one is known.
+    await reported(store, messages[0], "c1", carrier="tells")
+    assert not (await looking.tidy()).any
+    await late(store, messages[1], "c2", carrier="tells")
+    assert (await looking.tidy()).matched == 1
+    assert [(await history(store, each))[-1] for each in messages] == ["deliver", "accept"]
+    assert not (await looking.tidy()).any
 
 
 async def test_a_carrier_that_no_process_has_any_more_is_given_up_after_an_hour(store: Store) -> None:

@@ -6,7 +6,7 @@ from heliograph.domain.instant import HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED
 from heliograph.store.claims import Claim
-from heliograph.store.lapses import Expiry, Recovery
+from heliograph.store.lapses import Expiry, Recovered, Recovery
 from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from tests.builders import accepted, advance, claim, new_id, status_of
@@ -76,7 +76,7 @@ async def test_a_lost_lease_is_unknown_and_not_sent_again(store: Store) -> None:
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, 2 * SECOND)
-    assert await store.recover(GIVES_UP) == (0, 1)
+    assert await store.recover(GIVES_UP) == Recovered(lost=1)
     found, _ = await store.messages.find(message.organization_id, message.id)
     assert found is not None
     assert (found.status, found.errors) == (Status.DELIVERY_UNCONFIRMED, (LEASE_LOST,))
@@ -87,16 +87,16 @@ async def test_the_lease_of_a_carrier_that_is_unknown_here_is_left_to_those_who_
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, HOUR)
-    assert await store.recover(Recovery(["again"], {"tells": HOUR}, 100, LEASE_LOST, ["other"])) == (0, 0)
+    assert await store.recover(Recovery(["again"], {"tells": HOUR}, 100, LEASE_LOST, ["other"])) == Recovered()
     assert await status_of(store, message) is Status.SENDING
-    assert await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == (1, 0)
+    assert await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == Recovered(again=1)
 
 
 async def test_the_lease_of_a_carrier_that_nobody_knows_any_more_is_given_up_in_the_end(store: Store) -> None:
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, HOUR + 2 * SECOND)
-    assert await store.recover(Recovery(["again"], {"tells": HOUR}, 100, LEASE_LOST, ["other"])) == (0, 1)
+    assert await store.recover(Recovery(["again"], {"tells": HOUR}, 100, LEASE_LOST, ["other"])) == Recovered(lost=1)
     assert await status_of(store, message) is Status.DELIVERY_UNCONFIRMED
 
 
@@ -104,7 +104,7 @@ async def test_a_lost_lease_is_due_again_where_the_carrier_accepts_repeats(store
     message = await accepted(store, send_in=None)
     await claim(store, lease=SECOND)
     await advance(store, 2 * SECOND)
-    assert await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == (1, 0)
+    assert await store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == Recovered(again=1)
     assert [each.id for each in (await claim(store))[1]] == [message.id]
 
 
@@ -120,7 +120,7 @@ async def test_an_outcome_after_the_lease_was_lost_is_refused(store: Store) -> N
 async def test_a_lease_that_holds_is_left_alone(store: Store) -> None:
     await accepted(store, send_in=None)
     await claim(store, lease=MINUTE)
-    assert await store.recover(GIVES_UP) == (0, 0)
+    assert await store.recover(GIVES_UP) == Recovered()
 
 
 async def test_what_waits_past_its_validity_expires_unsent(store: Store) -> None:

@@ -10,7 +10,7 @@ from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.message import Message, Progress
 from heliograph.domain.outcome import LEASE_LOST, NEVER_ANSWERED, NEVER_SETTLED
 from heliograph.store.doubts import Settlement
-from heliograph.store.lapses import Recovery
+from heliograph.store.lapses import Recovered, Recovery
 from heliograph.store.outcomes import Outcome
 from heliograph.store.store import Store
 from heliograph.store.tables import message_events
@@ -213,7 +213,7 @@ async def test_what_nothing_settles_ends_as_unknown_and_is_told_once(store: Stor
 async def test_before_its_time_is_over_a_doubt_is_left_alone(store: Store) -> None:
     message = await doubted(store)
     await advance(store, HOUR - MINUTE)
-    assert await store.recover(SETTLES) == (0, 0)
+    assert await store.recover(SETTLES) == Recovered()
     assert await in_doubt(store, message)
 
 
@@ -229,7 +229,7 @@ async def test_a_lost_lease_is_a_doubt_where_the_carrier_may_tell(store: Store) 
 async def test_a_lost_lease_that_nothing_settles_ends_as_unknown(store: Store) -> None:
     message = await lost_lease(store)
     await advance(store, HOUR + SECOND)
-    assert await store.recover(SETTLES) == (0, 1)
+    assert await store.recover(SETTLES) == Recovered(lost=1)
     assert await history(store, message) == ["claim", "doubt", "lose"]
     reasons = [row["detail"] for row in await store.messages.timeline(message.id)]
     assert reasons[1:] == [LEASE_LOST.detail, NEVER_SETTLED.detail]
@@ -239,7 +239,7 @@ async def test_a_doubt_about_a_carrier_that_is_unknown_here_is_left_to_those_who
     message = await doubted(store)
     elsewhere = Recovery([], {"tells": HOUR}, 100, LEASE_LOST, ["other"])
     await advance(store, HOUR + MINUTE)
-    assert await store.recover(elsewhere) == (0, 0)
+    assert await store.recover(elsewhere) == Recovered()
     await late(store, message, "c1")
     assert await history(store, message) == ["claim", "doubt", "accept"]
 
@@ -257,8 +257,8 @@ async def test_each_carrier_has_its_own_way_with_a_lost_lease(store: Store) -> N
 async def test_more_leases_than_one_look_takes_all_end_in_doubt(store: Store) -> None:
     made = [await overdue(store) for _ in range(7)]
     await claim(store, lease=0)
-    for _ in range(3):
-        assert await store.recover(Recovery([], {"sandbox": HOUR}, 3, LEASE_LOST)) == (0, 0)
+    looks = [await store.recover(Recovery([], {"sandbox": HOUR}, 3, LEASE_LOST)) for _ in range(3)]
+    assert looks == [Recovered(doubted=3), Recovered(doubted=3), Recovered(doubted=1)]
     assert [(await history(store, each))[-1] for each in made] == ["doubt"] * 7
 
 

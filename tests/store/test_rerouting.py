@@ -14,7 +14,7 @@ from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.message import Message, Progress
 from heliograph.domain.outcome import LEASE_LOST
 from heliograph.store.claims import Claim
-from heliograph.store.lapses import Recovery
+from heliograph.store.lapses import Recovered, Recovery
 from heliograph.store.messages import Cancellation
 from heliograph.store.outcomes import Outcome
 from heliograph.store.rerouting import Reroute
@@ -203,7 +203,7 @@ async def test_what_was_in_hand_when_carriers_had_no_lanes_ends_as_unknown(store
     async with store.engine.transaction() as transaction:
         await transaction.execute(update(messages).values(carrier=None))
     await advance(store, HOUR)
-    assert await store.recover(Recovery(["other"], {"sandbox": HOUR}, 10, LEASE_LOST)) == (0, 1)
+    assert await store.recover(Recovery(["other"], {"sandbox": HOUR}, 10, LEASE_LOST)) == Recovered(lost=1)
     assert await history(store, message) == ["claim", "lose"]
 
 

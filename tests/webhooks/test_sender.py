@@ -15,7 +15,7 @@ from heliograph.domain.message import Facts, Message, MessageType
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST, NEVER_ANSWERED
 from heliograph.domain.text import Encoding
 from heliograph.store.inbound import Received, Reception
-from heliograph.store.lapses import Expiry, Recovery
+from heliograph.store.lapses import Expiry, Recovered, Recovery
 from heliograph.store.messages import Cancellation
 from heliograph.webhooks.signing import signed_headers_v1
 from tests.builders import accept, advance, claim, epoch, new_id, status_of
@@ -150,7 +150,7 @@ async def test_a_recovered_claim_is_no_event(desk: Desk) -> None:
     await desk.outcome(Change.DEFER, due_at=desk.store.clock.now())
     await claim(desk.store, lease=SECOND)
     await advance(desk.store, HOUR // 2)
-    assert await desk.store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == (1, 0)
+    assert await desk.store.recover(Recovery(["sandbox"], {}, 100, LEASE_LOST)) == Recovered(again=1)
     assert set(await desk.logged(message)) == {Change.CLAIM, Change.DEFER, Change.RECOVER}
     assert await desk.all_reports() == []
 

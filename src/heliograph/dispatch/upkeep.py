@@ -28,20 +28,27 @@ class Upkept:
     """What one pass did, in messages."""
 
     recovered: int
+    doubted: int
+    """In doubt from now on: what settles them may come at any moment."""
     lost: int
     expired: int
     unconfirmed: int
     matched: int
+    """By a receipt: its own, or the one that settles its doubt."""
 
     @property
     def full(self) -> bool:
         """Whether there may be more of something."""
-        return max(self.recovered, self.lost, self.expired, self.unconfirmed, self.matched) >= AT_ONCE
+        return max(self._counts) >= AT_ONCE
 
     @property
     def any(self) -> bool:
         """Whether it did anything."""
-        return bool(self.recovered or self.lost or self.expired or self.unconfirmed or self.matched)
+        return any(self._counts)
+
+    @property
+    def _counts(self) -> Sequence[int]:
+        return self.recovered, self.doubted, self.lost, self.expired, self.unconfirmed, self.matched
 
 
 class Upkeep(Loop):
@@ -83,9 +90,9 @@ class Upkeep(Loop):
         since = uuid7(Instant(self._store.clock.now() - CROSSED), 0)
         # Before anything is given up: what settles it may have come while nobody looked.
         matched = await self._store.match_receipts(since, AT_ONCE)
-        (recovered, lost), (expired, doubtful), unconfirmed = await asyncio.gather(
+        judged, (expired, unknown), unconfirmed = await asyncio.gather(
             self._store.recover(Recovery(self._repeatable, self._settling, AT_ONCE, LEASE_LOST, self._known)),
             self._store.expire(Expiry(AT_ONCE, EXPIRED, NEVER_ANSWERED)),
             self._store.unconfirm(AT_ONCE),
         )
-        return Upkept(recovered, lost + doubtful, expired, unconfirmed, matched)
+        return Upkept(judged.again, judged.doubted, judged.lost + unknown, expired, unconfirmed, matched)

@@ -145,15 +145,15 @@ class DoubtVerbs:
         await self._settle(transaction, [_merged(merged[name], ids_of(row)) for name, row in sorted(rows.items())])
         return [item.message_id in rows for item in items]
 
-    async def settle_by_receipt(self, transaction: Transaction, receipts: Sequence[Row], search: Search) -> None:
-        """Look for messages in doubt that receipts of unknown ids can only be about.
+    async def settle_by_receipt(self, transaction: Transaction, receipts: Sequence[Row], search: Search) -> int:
+        """Look for messages in doubt that receipts of unknown ids can only be about; how many were settled.
 
         What was in hand when the ids were looked for, and is in hand no more, may have got the id since: before a
         message is settled they are looked for again.
         """
         alone = {str(row["id"]): row for row in _alone(receipts)}
         if not alone:
-            return
+            return 0
         asked = [(name, row["carrier"], row["recipient"], row["sender"]) for name, row in sorted(alone.items())]
         found: dict[str, dict[str, Row]] = {}
         for row in await transaction.batch(BETWEEN, asked):
@@ -161,17 +161,20 @@ class DoubtVerbs:
         settled = {
             name: each for name, rows in found.items() if (each := _settlement(list(rows.values()), alone[name]))
         }
-        if settled:
-            crossed = await search([alone[name] for name in settled])
-            await self._settle(transaction, [each for name, each in settled.items() if name not in crossed])
+        if not settled:
+            return 0
+        crossed = await search([alone[name] for name in settled])
+        wanted = [each for name, each in settled.items() if name not in crossed]
+        return len(crossed) + await self._settle(transaction, wanted)
 
-    async def _settle(self, transaction: Transaction, items: Sequence[Settlement]) -> None:
+    async def _settle(self, transaction: Transaction, items: Sequence[Settlement]) -> int:
+        """Keep what carriers say; how many messages are sent by that."""
         partly = [(item.message_id, progress_text(item.carrier, item.ids)) for item in items if None in item.ids]
         if partly:
             await transaction.batch(PROGRESS, partly)
         whole = {item.message_id: (item, ids) for item in items if (ids := _all_known(item.ids))}
         if not whole:
-            return
+            return 0
         rows = await transaction.batch(SETTLE, [_settled_row(item, ids) for item, ids in whole.values()])
         known = {MessageId(str(row["id"])): row for row in rows}
         settled = [(row, *whole[name]) for name, row in known.items()]
@@ -179,6 +182,7 @@ class DoubtVerbs:
             transaction, [Logged(row, Change.ACCEPT, item.at, ", ".join(ids)) for row, item, ids in settled]
         )
         await self._outcomes.told(transaction, {item.message_id: (row, ids) for row, item, ids in settled})
+        return len(settled)
 
 
 def _alone(receipts: Sequence[Row]) -> list[Row]:

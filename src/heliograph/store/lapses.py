@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Text, func, literal_column, not_, null, or_, select, true, update
 from sqlalchemy.types import TypeEngine
@@ -50,6 +50,16 @@ class Recovery:
     """Every carrier that we know; those of the two kinds above need not be told again."""
     unsettled: DeliveryError = NEVER_SETTLED
     """Why a message is lost that was in doubt."""
+
+
+class Recovered(NamedTuple):
+    """What was decided, in messages."""
+
+    again: int = 0
+    """Due again."""
+    lost: int = 0
+    doubted: int = 0
+    """In doubt from now on."""
 
 
 def _overdue(change: Change, *, in_doubt: bool) -> Batch:
@@ -191,11 +201,11 @@ class LapseVerbs:
             self._verbs.give_back(transaction, unsent)
         return len(unsent), len(doubtful)
 
-    async def recover(self, transaction: Transaction, items: Sequence[Recovery]) -> Sequence[tuple[int, int]]:
-        """Decide about leases that are over and doubts that were not settled: how many are due again, how many lost."""
+    async def recover(self, transaction: Transaction, items: Sequence[Recovery]) -> Sequence[Recovered]:
+        """Decide about leases that are over and doubts that were not settled."""
         return [await self._recover(transaction, item) for item in items]
 
-    async def _recover(self, transaction: Transaction, item: Recovery) -> tuple[int, int]:
+    async def _recover(self, transaction: Transaction, item: Recovery) -> Recovered:
         errors, known = errors_text(item.error), {*item.known, *item.repeatable, *item.settling}
         repeatable = [(each,) for each in item.repeatable]
         again = await transaction.batch(RECOVER, repeatable, limit=item.limit)
@@ -213,7 +223,7 @@ class LapseVerbs:
         changes += [Logged(row, Change.LOSE, row["now"], item.error.detail) for row in lost]
         changes += [Logged(row, Change.LOSE, row["now"], item.unsettled.detail) for row in unsettled]
         await self._outbox.log(transaction, changes)
-        return len(again), len(lost) + len(unsettled)
+        return Recovered(len(again), len(lost) + len(unsettled), len(doubted))
 
     async def unconfirm(self, transaction: Transaction, items: Sequence[int]) -> Sequence[int]:
         """Stop waiting for receipts that did not come; how many."""

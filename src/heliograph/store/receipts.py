@@ -173,7 +173,7 @@ LOCK = Batch({"message_id": ID}, _lock)
 
 Search = Callable[[Sequence[Row]], Awaitable[set[str]]]
 """Looks once more for the messages of receipts, and applies them; the receipts that have one."""
-Hook = Callable[[Transaction, Sequence[Row], Search], Awaitable[None]]
+Hook = Callable[[Transaction, Sequence[Row], Search], Awaitable[int]]
 
 
 class ReceiptVerbs:
@@ -182,7 +182,7 @@ class ReceiptVerbs:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.ownerless: Hook = _nothing
-        """Given the receipts that no message is known for: they may settle a doubt."""
+        """Given the receipts that no message is known for: they may settle a doubt; how many did."""
 
     async def keep(self, transaction: Transaction, items: Sequence[Receipt]) -> Sequence[None]:
         """Keep receipts, and apply those whose message is known.
@@ -196,7 +196,10 @@ class ReceiptVerbs:
         return [None] * len(items)
 
     async def match(self, transaction: Transaction, items: Sequence[tuple[str, int]]) -> Sequence[int]:
-        """Apply receipts that crossed with their message's id, made since an id: at most so many. How many were."""
+        """Apply receipts made since an id that crossed with their message's id or settle a doubt: at most so many.
+
+        How many did.
+        """
         counts = []
         for since, limit in items:
             rows = await transaction.batch(UNMATCHED, (), since=since, limit=limit)
@@ -239,9 +242,8 @@ class ReceiptVerbs:
 
         matched = await search(rows)
         ownerless = [row for row in rows if str(row["id"]) not in matched]
-        if ownerless:
-            await self.ownerless(transaction, ownerless, search)
-        return len(matched)
+        settled = await self.ownerless(transaction, ownerless, search) if ownerless else 0
+        return len(matched) + settled
 
     async def _search(
         self, transaction: Transaction, rows: Sequence[Row], others: Mapping[str, Sequence[str]]
@@ -302,8 +304,8 @@ class ReceiptVerbs:
         await self._outbox.log(transaction, changes)
 
 
-async def _nothing(_transaction: Transaction, _rows: Sequence[Row], _search: Search) -> None:
-    pass
+async def _nothing(_transaction: Transaction, _rows: Sequence[Row], _search: Search) -> int:
+    return 0
 
 
 def _merit(each: _Found) -> tuple[bool, bool, bool, str]:

@@ -22,7 +22,7 @@ from heliograph.store.inbound import InboundVerbs, Received, Reception, RefusedI
 from heliograph.store.inquiries import Inquiries
 from heliograph.store.jobs import JobBook
 from heliograph.store.lanes import Delivery, DeliveryLanes, EndpointState, LaneClaim, Progress
-from heliograph.store.lapses import Expiry, LapseVerbs, Recovery
+from heliograph.store.lapses import Expiry, LapseVerbs, Recovered, Recovery
 from heliograph.store.links import Click, LinkBook
 from heliograph.store.messages import Acceptance, AcceptAnswer, CancelAnswer, Cancellation, MessageVerbs
 from heliograph.store.nodes import NodeBook
@@ -158,8 +158,8 @@ class Store:
         """How carriers stand in every process that told so since a moment."""
         return await self.rerouting.states(since)
 
-    async def recover(self, recovery: Recovery) -> tuple[int, int]:
-        """Decide about leases that are over and doubts not settled: how many are due again, how many are lost."""
+    async def recover(self, recovery: Recovery) -> Recovered:
+        """Decide about leases that are over and doubts that were not settled."""
         return await self.writer.run(self._lapses.recover, recovery)
 
     async def expire(self, expiry: Expiry) -> tuple[int, int]:
@@ -175,7 +175,7 @@ class Store:
         await self.writer.run(self._receipts.keep, receipt)
 
     async def match_receipts(self, since: str, limit: int) -> int:
-        """Apply receipts, made since an id, that crossed with their message's id; how many."""
+        """Apply receipts, made since an id, that crossed with their message's id or settle a doubt; how many."""
         return await self.writer.run(self._receipts.match, (since, limit))
 
     async def receive(self, reception: Reception) -> Received:
