@@ -4,7 +4,8 @@ import pytest
 
 from heliograph.domain.accounts import Campaign, Organization, Profile, RuleOverrides, Sender
 from heliograph.domain.address import AddressKind
-from heliograph.store.accounts import AlreadyExists, ApiKey, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
+from heliograph.store.accounts import ApiKey
 from heliograph.store.store import Store
 from tests.builders import make_account, new_id
 

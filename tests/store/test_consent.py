@@ -11,7 +11,7 @@ from heliograph.domain.accounts import Profile
 from heliograph.domain.consent import Autoresponse, AutoresponseOp, OptOut
 from heliograph.domain.ids import OrganizationId, ProfileId
 from heliograph.domain.instant import Instant
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.between import Between
 from heliograph.store.consent import MAX_AUTORESPONSES, AutoresponseFilter, OptOutFilter, TooManyAutoresponses
 from heliograph.store.store import Store

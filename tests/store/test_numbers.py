@@ -13,7 +13,7 @@ from heliograph.domain.ids import ProfileId
 from heliograph.domain.instant import Instant
 from heliograph.domain.number_health import NumberHealth
 from heliograph.domain.senders import own_sender
-from heliograph.store.accounts import AlreadyExists, NoSuchFallback, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchFallback, NoSuchRecord
 from heliograph.store.numbers import NUMBERS, UNASSIGNED, NoSuchProfile, SenderChange, SenderFilter
 from heliograph.store.store import Store
 from heliograph.store.tables import autoresponses, number_health, senders, sticky_senders

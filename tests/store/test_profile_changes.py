@@ -10,7 +10,7 @@ from sqlalchemy import select
 from heliograph.domain.accounts import Profile
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.instant import Instant
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.engine import open_engine
 from heliograph.store.store import Store
 from heliograph.store.tables import messaging_profiles

@@ -11,7 +11,7 @@ from heliograph.domain.accounts import Campaign, Organization, Profile, Sender
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.registry import Assignment, Brand, BrandDetails, CampaignDetails, RegisteredCampaign
 from heliograph.server import new_sender
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
 from heliograph.store.engine import open_engine
 from heliograph.store.registry import (
     AssignedElsewhere,

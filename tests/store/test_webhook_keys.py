@@ -9,7 +9,7 @@ import pytest
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import HOUR, Instant
 from heliograph.domain.signing_keys import SECRET_PREFIX, RotationUnderWay, WebhookKey
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.engine import open_engine
 from heliograph.store.store import Store
 from tests.builders import make_account

@@ -29,7 +29,7 @@ from heliograph.domain.address import AddressKind, BadAddress, parse_sender
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import canonical_uuid
 from heliograph.domain.senders import own_sender
-from heliograph.store.accounts import AlreadyExists, NoSuchFallback, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchFallback, NoSuchRecord
 from heliograph.store.numbers import KeptSender, SenderFilter
 
 FILTERS: Mapping[str, frozenset[str]] = {"messaging_profile_id": frozenset({"eq"})}

@@ -19,7 +19,7 @@ from heliograph.domain.consent import Autoresponse, AutoresponseSettings, check_
 from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
 from heliograph.domain.instant import Instant, to_text
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.consent import MAX_AUTORESPONSES, AutoresponseFilter, TooManyAutoresponses
 
 DELETED = "OK"

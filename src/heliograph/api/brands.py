@@ -28,7 +28,7 @@ from heliograph.domain.registry import (
     EntityType,
     check_brand,
 )
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.registry import BRAND_ORDERS, BrandFilter, BrandInUse
 
 DEFAULT_SIZE = 10

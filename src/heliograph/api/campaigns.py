@@ -28,7 +28,7 @@ from heliograph.domain.registry import (
     check_campaign,
     check_changed,
 )
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
 from heliograph.store.registry import CAMPAIGN_ORDERS, CampaignEnded
 
 DEFAULT_SIZE = 10

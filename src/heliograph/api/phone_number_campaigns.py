@@ -23,7 +23,7 @@ from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import to_text
 from heliograph.domain.registry import Assignment, check_number
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.registry import (
     ASSIGNMENT_ORDERS,
     AssignedElsewhere,

@@ -37,7 +37,7 @@ from heliograph.domain.ids import OrganizationId, canonical_uuid
 from heliograph.domain.instant import to_text
 from heliograph.domain.number_health import NumberHealth
 from heliograph.domain.senders import check_tags, own_sender
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
 from heliograph.store.numbers import NUMBERS, KeptSender, NoSuchProfile, SenderChange, SenderFilter
 
 PRODUCT = "A2P"

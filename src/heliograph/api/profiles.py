@@ -26,7 +26,7 @@ from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, ProfileId, canonical_uuid
 from heliograph.domain.instant import to_text
 from heliograph.domain.links import domain_name
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 
 MAX_NAME = 255
 MAX_SECRET = 255

@@ -27,7 +27,7 @@ from heliograph.domain.errors import Code, Refusal
 from heliograph.domain.ids import OrganizationId, canonical_uuid
 from heliograph.domain.instant import to_text
 from heliograph.domain.senders import check_tags
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.numbers import UNASSIGNED, KeptSender, NoSuchProfile, SenderChange, SenderFilter
 
 FILTERS: Mapping[str, frozenset[str]] = {"messaging_profile_id": frozenset({"eq"})}

@@ -16,7 +16,7 @@ from heliograph.domain.numbers import LINE_TYPES
 from heliograph.domain.senders import check_tags
 from heliograph.server import new_sender
 from heliograph.settings import Settings
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
 from heliograph.store.numbers import NUMBERS, SenderChange
 from heliograph.store.store import Store
 

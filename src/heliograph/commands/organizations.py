@@ -13,7 +13,7 @@ from heliograph.domain.accounts import Organization, RuleOverrides
 from heliograph.domain.ids import OrganizationId
 from heliograph.server import schedule_rules
 from heliograph.settings import Schedule, Settings
-from heliograph.store.accounts import AlreadyExists
+from heliograph.store.account_changes import AlreadyExists
 from heliograph.store.store import Store
 
 RULES = {"min_lead": "DURATION", "max_lead": "DURATION", "cancel_cutoff": "DURATION", "max_pending": "N"}

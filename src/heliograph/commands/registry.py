@@ -14,7 +14,7 @@ from heliograph.domain.campaign_classes import THROUGHPUTS, daily_tier
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.registry import MAX_SCORE, Brand, RegisteredCampaign, check_number
 from heliograph.settings import Settings
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.registry import BrandFilter, Part
 from heliograph.store.store import Store
 

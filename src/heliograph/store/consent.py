@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Table, delete, func, insert, select, updat
 
 from heliograph.domain.consent import Autoresponse, OptOut
 from heliograph.domain.ids import OrganizationId, ProfileId
-from heliograph.store.accounts import NoSuchRecord, keep_profile, to_autoresponse
+from heliograph.store.account_changes import NoSuchRecord, keep_profile
+from heliograph.store.accounts import to_autoresponse
 from heliograph.store.between import Between, within
 from heliograph.store.engine import Engine, Row
 from heliograph.store.epochs import raise_epoch

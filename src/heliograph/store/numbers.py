@@ -15,13 +15,8 @@ from heliograph.domain.address import AddressKind
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import Instant
 from heliograph.domain.number_health import NumberHealth
-from heliograph.store.accounts import (
-    NoSuchRecord,
-    hold_with_references,
-    keep_profile,
-    remove_references,
-    to_sender,
-)
+from heliograph.store.account_changes import NoSuchRecord, hold_with_references, keep_profile, remove_references
+from heliograph.store.accounts import to_sender
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.epochs import raise_epoch
 from heliograph.store.sticky import forget_numbers

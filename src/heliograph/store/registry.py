@@ -27,7 +27,7 @@ from heliograph.domain.registry import (
     RegisteredCampaign,
     registry_name,
 )
-from heliograph.store.accounts import AlreadyExists, NoSuchRecord
+from heliograph.store.account_changes import AlreadyExists, NoSuchRecord
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.epochs import raise_epoch
 from heliograph.store.tables import brands, campaigns, phone_number_campaigns, senders

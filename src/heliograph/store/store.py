@@ -12,7 +12,8 @@ from heliograph.domain.events import EventType
 from heliograph.domain.instant import Instant
 from heliograph.domain.receipt import Receipt
 from heliograph.domain.schedule import MAX_LEAD
-from heliograph.store.accounts import AccountChanges, AccountListing, AccountLookup
+from heliograph.store.account_changes import AccountChanges
+from heliograph.store.accounts import AccountListing, AccountLookup
 from heliograph.store.claims import Claim, Claimed, ClaimVerbs
 from heliograph.store.consent import ConsentBook
 from heliograph.store.deliveries import DeliveryBook

@@ -14,7 +14,7 @@ from heliograph import randomness
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import Instant
 from heliograph.domain.signing_keys import SECRET_PREFIX, WebhookKey, follow
-from heliograph.store.accounts import NoSuchRecord
+from heliograph.store.account_changes import NoSuchRecord
 from heliograph.store.engine import Engine, Row, Transaction
 from heliograph.store.tables import organizations, webhook_keys
 
