@@ -1,6 +1,8 @@
 """The schema's version, and that migrations lead to the tables the code knows."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,15 +11,23 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
-from heliograph.domain.instant import DAY, Instant
+from heliograph.domain.instant import DAY, Instant, to_text
+from heliograph.store import schema as schema_module
 from heliograph.store.accounts import to_profile
-from heliograph.store.engine import StoreUnavailable, open_engine
-from heliograph.store.partition_ddl import is_partition
-from heliograph.store.schema import SchemaState, UnusableSchema, migrate, require_usable, schema_state
+from heliograph.store.engine import Engine, StoreUnavailable, open_engine
+from heliograph.store.partition_ddl import FIRST_REACHES, PARTITIONED, is_partition, prepare
+from heliograph.store.schema import (
+    SchemaState,
+    UnusableSchema,
+    migrate,
+    refuses_from,
+    require_usable,
+    schema_state,
+)
 from heliograph.store.tables import (
     SCHEMA_VERSION,
     message_events,
@@ -129,6 +139,70 @@ async def test_a_full_database_is_partitioned_without_copying_it_and_beside_who_
     left = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname = 'before_partitions'"
     assert await engine.fetch(text(left)) == []
     await engine.close()
+
+
+@asynccontextmanager
+async def of_schema(url: str, revision: str) -> AsyncIterator[Engine]:
+    """A database of an earlier schema."""
+    engine = open_engine(url)
+    async with engine.sqlalchemy.begin() as connection:
+        await connection.run_sync(lambda found: schema_of(found, revision))
+    yield engine
+    await engine.close()
+
+
+WAITING = text(
+    "SELECT pid FROM pg_locks WHERE NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+LEFT = text("SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname = 'before_partitions'")
+
+
+async def test_a_migration_that_was_killed_is_told_of_with_the_moment_it_matters(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    url = new_postgres_database()
+    async with of_schema(url, "0005") as engine:
+        assert await refuses_from(engine) is None
+        before = engine.clock.now() // DAY
+        await prepare(engine.sqlalchemy)  # and no more
+        refused = await refuses_from(engine)
+        assert refused is not None
+        assert refused % DAY == 0
+        assert before <= refused // DAY - FIRST_REACHES <= engine.clock.now() // DAY
+        with pytest.raises(UnusableSchema, match=f"heliograph migrate.* from {to_text(refused)} on"):
+            await require_usable(engine)
+        async with engine.sqlalchemy.connect() as migrating:
+            await migrating.execute(text(f"SELECT pg_advisory_lock({schema_module._MIGRATION_LOCK})"))
+            assert await refuses_from(engine) is None  # another has it in hand
+        late = message(refused)
+        with pytest.raises(IntegrityError):
+            async with engine.transaction() as transaction:
+                await transaction.execute(insert(messages).values(late))
+        await migrate(url)
+        assert await refuses_from(engine) is None
+        async with engine.transaction() as transaction:
+            await transaction.execute(insert(messages).values(late))
+
+
+async def test_a_migration_that_is_called_off_while_it_prepares_leaves_nothing(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    url = new_postgres_database()
+    async with of_schema(url, "0005") as engine, engine.sqlalchemy.connect() as reader:
+        await reader.execute(text("BEGIN"))
+        await reader.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await reader.execute(text("SELECT FROM webhook_attempts"))  # the last table that is prepared
+        migrating = asyncio.create_task(migrate(url))
+        while not await engine.fetch(WAITING):
+            pass  # each look is a question to the database, which lets the other go on
+        assert len(await engine.fetch(LEFT)) == len(PARTITIONED) - 1
+        migrating.cancel()
+        await reader.execute(text("ROLLBACK"))
+        with pytest.raises(asyncio.CancelledError):
+            await migrating
+        assert await engine.fetch(LEFT) == []
+        assert await refuses_from(engine) is None
 
 
 async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from heliograph.carrier_settings import SmppSettings
 from heliograph.carriers.smpp.fields import SPECIFIED_PASSWORD_SIZE
-from heliograph.domain.instant import MINUTE, SECOND, Instant
+from heliograph.domain.instant import MINUTE, SECOND, Instant, to_text
 from heliograph.domain.nodes import Node, Standing
 from heliograph.setting_kinds import MIB
 from heliograph.settings import Settings, changed
@@ -99,11 +99,17 @@ def _clock_check(ahead: int | None) -> Check:
     return Check(level, "clock", finding, advice)
 
 
-def schema_check(state: SchemaState, version: int | None) -> Check:
-    """Whether this program can use the database as it is migrated."""
+def schema_check(state: SchemaState, version: int | None, refused: Instant | None = None) -> Check:
+    """Whether this program can use the database as it is migrated.
+
+    `refused` is the moment from which it takes nothing new, where a migration was begun and did not end.
+    """
     if state is SchemaState.EMPTY:
         return Check(Level.PROBLEM, "schema", "the database is empty", "Run 'heliograph migrate'.")
     finding = f"version {version}, and this program's is {SCHEMA_VERSION}"
+    if refused is not None:
+        finding += f"; a migration was begun and did not end, and nothing new is taken from {to_text(refused)} on"
+        return Check(Level.PROBLEM, "schema", finding, "Run 'heliograph migrate' before that.")
     if state is SchemaState.OLD:
         return Check(Level.PROBLEM, "schema", finding, "Run 'heliograph migrate'.")
     if state is SchemaState.TOO_NEW:

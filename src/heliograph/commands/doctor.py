@@ -32,7 +32,7 @@ from heliograph.settings import Settings, describe
 from heliograph.store.engine import StoreUnavailable
 from heliograph.store.health import answering, database_facts, migrated_version, missing_file, sandbox_clock_ahead
 from heliograph.store.reports import Overview
-from heliograph.store.schema import SchemaState, schema_state
+from heliograph.store.schema import SchemaState, refuses_from, schema_state
 from heliograph.store.store import Store
 
 
@@ -91,7 +91,8 @@ def _tables_check(settings: Settings) -> Check:
 async def _examine_database(report: Report, store: Store, settings: Settings) -> None:
     report.checks.extend(database_checks(await database_facts(store.engine)))
     state = await schema_state(store.engine)
-    report.checks.append(schema_check(state, await migrated_version(store.engine)))
+    version, refused = await migrated_version(store.engine), await refuses_from(store.engine)
+    report.checks.append(schema_check(state, version, refused))
     if state not in {SchemaState.CURRENT, SchemaState.NEWER}:
         return
     ahead = await sandbox_clock_ahead(store.engine)

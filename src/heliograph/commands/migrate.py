@@ -2,8 +2,12 @@
 
 import argparse
 import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
 
 from heliograph.commands.arguments import Commands, add_command
+from heliograph.commands.failure import CommandFailed
 from heliograph.server import open_store
 from heliograph.settings import Settings
 from heliograph.store.health import migrated_version, require_answer
@@ -17,7 +21,10 @@ def declare(commands: Commands) -> None:
 
 
 def _migrate(_given: argparse.Namespace, settings: Settings) -> int:
-    before = asyncio.run(_migrate_from(settings))
+    try:
+        before = asyncio.run(_until_terminated(_migrate_from(settings)))
+    except asyncio.CancelledError:
+        raise CommandFailed("The migration was called off, and what it had begun is taken back.") from None
     if before is None:
         print("The database was made.")
     elif before < SCHEMA_VERSION:
@@ -25,6 +32,13 @@ def _migrate(_given: argparse.Namespace, settings: Settings) -> int:
     else:
         print(f"The database is at version {before} already.")
     return 0
+
+
+async def _until_terminated(migrating: Coroutine[Any, Any, int | None]) -> int | None:
+    """Call it off at SIGTERM, as Ctrl-C does: a database that is prepared and not migrated soon refuses what is new."""
+    task = asyncio.ensure_future(migrating)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _migrate_from(settings: Settings) -> int | None:

@@ -31,6 +31,11 @@ FIRST_REACHES = 3
 """Days from the migration that its first partition still takes."""
 EVENTS_BY_MESSAGE = "message_events_by_message"
 _BOUND = "before_partitions"
+BOUNDARY = text(
+    "SELECT substring(pg_get_constraintdef(oid) FROM '([0-9a-f]{8}-[0-9a-f-]+)') AS boundary FROM pg_constraint"
+    " WHERE conname = :name AND pg_table_is_visible(conrelid) LIMIT 1"
+).bindparams(name=_BOUND)
+"""The least id that a database refuses which is prepared; no row for another."""
 _PARTITION = regex(rf"^({'|'.join(PARTITIONED)})_({FIRST}|{REST}|d\d{{8}})$")
 
 
@@ -90,14 +95,7 @@ async def forgo(connection: AsyncConnection) -> None:
 
 def adopt(connection: Connection) -> None:
     """Make each table the first partition of one of its name: no row is copied, and no index built."""
-    bound = connection.scalar(
-        text(
-            "SELECT substring(pg_get_constraintdef(oid) FROM '([0-9a-f]{8}-[0-9a-f-]+)') FROM pg_constraint"
-            " WHERE conrelid = to_regclass('messages') AND conname = :name"
-        ),
-        {"name": _BOUND},
-    )
-    boundary = bound or first_id(_boundary(connection))
+    boundary = connection.scalar(BOUNDARY) or first_id(_boundary(connection))
     for table, key in PARTITIONED.items():
         _adopt(connection, table, key, boundary)
 

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from heliograph.domain.instant import Instant, to_text
 from heliograph.store.engine import Engine, translated
-from heliograph.store.partition_ddl import forgo, prepare
+from heliograph.store.partition_ddl import BOUNDARY, forgo, moment_of, prepare
 from heliograph.store.primary import postgres_engine
 from heliograph.store.tables import SCHEMA_VERSION, schema_version
 
@@ -64,7 +65,29 @@ async def require_usable(engine: Engine) -> None:
             "install that version, or restore a backup from before the migration."
         )
     if state in {SchemaState.EMPTY, SchemaState.OLD}:
-        raise UnusableSchema(f"The database is {state.value}: run 'heliograph migrate' first.")
+        raise UnusableSchema(f"The database is {state.value}: run 'heliograph migrate' first.{await _warning(engine)}")
+
+
+async def _warning(engine: Engine) -> str:
+    refused = await refuses_from(engine)
+    if refused is None:
+        return ""
+    return f" A migration was begun and did not end: from {to_text(refused)} on nothing new is taken until it has."
+
+
+async def refuses_from(engine: Engine) -> Instant | None:
+    """When a database begins to refuse all that is new, as one does that was prepared by a migration that was killed.
+
+    None for any other, and while a migration is under way.
+    """
+    if engine.sqlalchemy.dialect.name != "postgresql":
+        return None
+    rows = await engine.fetch(BOUNDARY)
+    if not rows:
+        return None
+    # Given back with the end of the statement.
+    idle = await engine.fetch(text("SELECT pg_try_advisory_xact_lock(:lock) AS idle"), {"lock": _MIGRATION_LOCK})
+    return moment_of(rows[0]["boundary"]) if idle[0]["idle"] else None
 
 
 async def migrate(url: str) -> None:
@@ -97,8 +120,8 @@ async def _upgrade_postgres(engine: AsyncEngine) -> None:
         while not await holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}):  # noqa: ASYNC110 - another process has it
             await asyncio.sleep(_LOOK_AGAIN)
         try:
-            await prepare(engine)
             try:
+                await prepare(engine)
                 async with engine.begin() as connection:
                     await connection.run_sync(_upgrade)
             except BaseException:
