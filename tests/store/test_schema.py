@@ -205,6 +205,27 @@ async def test_a_migration_that_is_called_off_while_it_prepares_leaves_nothing(
         assert await refuses_from(engine) is None
 
 
+@pytest.mark.parametrize("table", ["messages", "organizations"])
+async def test_who_reads_for_long_holds_up_the_migration_and_nobody_else(
+    new_postgres_database: Callable[[], str], table: str
+) -> None:
+    url = new_postgres_database()
+    async with of_schema(url, "0004") as engine, engine.sqlalchemy.connect() as reader:
+        await reader.execute(text("BEGIN"))
+        await reader.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await reader.execute(text(f"SELECT FROM {table}"))  # while it prepares, or while it would do the whole
+        migrating = asyncio.create_task(migrate(url))
+        while not await engine.fetch(WAITING):
+            assert not migrating.done()
+        async with engine.transaction() as transaction:
+            await transaction.execute(select(organizations.c.id))
+            await transaction.execute(insert(messages).values(message(engine.clock.now())))
+        assert await state(url) is SchemaState.OLD
+        await reader.execute(text("ROLLBACK"))
+        await migrating
+        assert await state(url) is SchemaState.CURRENT
+
+
 async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:
     organization_id = OrganizationId("01900000-0000-7000-8000-000000000001")
     links = '"url_shortener_settings":{"prefix":5}'  # nobody judged them then

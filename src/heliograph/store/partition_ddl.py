@@ -8,12 +8,14 @@ An id tells its moment in its first 48 bits (UUIDv7), so a day is a range of ids
 message: what is read of one message, and what is dropped of one day, lies together.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from re import compile as regex
 
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from heliograph.domain.instant import DAY, MILLISECOND, Instant
 
@@ -29,7 +31,13 @@ PARTITIONED: Mapping[str, str] = {
 FIRST, REST = "first", "rest"
 FIRST_REACHES = 3
 """Days from the migration that its first partition still takes."""
+LOCK_WAIT = 200
+"""Milliseconds. Who waits for a strong lock holds up everybody who comes after."""
+LOOK_AGAIN = 0.5
+"""Seconds until a lock is asked for again that was not to be had: who reads for long holds up us and nobody else."""
 EVENTS_BY_MESSAGE = "message_events_by_message"
+_NOT_NOW = ("55P03", "40P01")
+"""What PostgreSQL calls the two (SQLSTATE)."""
 _BOUND = "before_partitions"
 BOUNDARY = text(
     "SELECT substring(pg_get_constraintdef(oid) FROM '([0-9a-f]{8}-[0-9a-f-]+)') AS boundary FROM pg_constraint"
@@ -75,22 +83,42 @@ async def prepare(engine: AsyncEngine) -> None:
         kind = await connection.scalar(text("SELECT relkind::text FROM pg_class WHERE oid = to_regclass('messages')"))
         if kind != "r" or await connection.scalar(text("SELECT to_regclass('message_events') IS NULL")):
             return
-        await forgo(connection)
+        await forgo(engine)
         events = f"{EVENTS_BY_MESSAGE} ON message_events (message_id, id)"
         await connection.exec_driver_sql(f"CREATE UNIQUE INDEX CONCURRENTLY {events}")
         boundary = first_id(await connection.run_sync(_boundary))
         for table, key in PARTITIONED.items():
             if await connection.scalar(text(f"SELECT to_regclass('{table}') IS NOT NULL")):
                 bound = f"ADD CONSTRAINT {_BOUND} CHECK ({key} < '{boundary}') NOT VALID"
-                await connection.exec_driver_sql(f"ALTER TABLE {table} {bound}")
+                await _patiently(engine, f"ALTER TABLE {table} {bound}")
                 await connection.exec_driver_sql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {_BOUND}")
 
 
-async def forgo(connection: AsyncConnection) -> None:
+async def forgo(engine: AsyncEngine) -> None:
     """Take back what `prepare` did: the bound would refuse the messages of a later day."""
-    await connection.exec_driver_sql(f"DROP INDEX IF EXISTS {EVENTS_BY_MESSAGE}")
+    await _patiently(engine, f"DROP INDEX IF EXISTS {EVENTS_BY_MESSAGE}")
     for table in PARTITIONED:
-        await connection.exec_driver_sql(f"ALTER TABLE IF EXISTS {table} DROP CONSTRAINT IF EXISTS {_BOUND}")
+        await _patiently(engine, f"ALTER TABLE IF EXISTS {table} DROP CONSTRAINT IF EXISTS {_BOUND}")
+
+
+async def _patiently(engine: AsyncEngine, statement: str) -> None:
+    """Run what needs a strong lock for a moment, again and again until it is had."""
+    while True:
+        try:
+            async with engine.begin() as connection:
+                await connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_WAIT}")
+                await connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            if not not_now(error):
+                raise
+            await asyncio.sleep(LOOK_AGAIN)
+        else:
+            return
+
+
+def not_now(error: DBAPIError) -> bool:
+    """Whether a lock was not had in time, or given up so that nobody waits in a circle: the same may succeed later."""
+    return getattr(error.orig, "sqlstate", None) in _NOT_NOW
 
 
 def adopt(connection: Connection) -> None:

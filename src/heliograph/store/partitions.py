@@ -14,13 +14,11 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from heliograph.domain.instant import DAY, Instant
 from heliograph.store.engine import Engine, Transaction
-from heliograph.store.partition_ddl import PARTITIONED, REST, day_name, first_id, moment_of
+from heliograph.store.partition_ddl import LOCK_WAIT, PARTITIONED, REST, day_name, first_id, moment_of
 from heliograph.store.schema import UnusableSchema
 
 AHEAD = 2
 """Days after today that have their partition."""
-LOCK_WAIT = 200
-"""Milliseconds. Who waits for a strong lock holds up everybody who comes after."""
 UNKNOWN_TABLE, _NO_RIGHT = "42P01", "42501"
 """What PostgreSQL calls a table that is gone, and a right that is missing (SQLSTATE)."""
 _LOCK = 0x4865_6C69_6F44_6179

@@ -9,18 +9,20 @@ from enum import Enum
 
 from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from heliograph.domain.instant import Instant, to_text
+from heliograph.log import get_logger
 from heliograph.store.engine import Engine, translated
-from heliograph.store.partition_ddl import BOUNDARY, forgo, moment_of, prepare
+from heliograph.store.partition_ddl import BOUNDARY, LOCK_WAIT, LOOK_AGAIN, forgo, moment_of, not_now, prepare
 from heliograph.store.primary import postgres_engine
 from heliograph.store.tables import SCHEMA_VERSION, schema_version
 
+logger = get_logger("schema")
+
 _MIGRATION_LOCK = 0x4865_6C69_6F67_7261
 """An advisory lock of PostgreSQL: of several programs that migrate at once, one does it and the others wait."""
-
-
 _LOOK_AGAIN = 0.2
 """Seconds."""
 _PATIENCE = 60.0
@@ -122,13 +124,27 @@ async def _upgrade_postgres(engine: AsyncEngine) -> None:
         try:
             try:
                 await prepare(engine)
-                async with engine.begin() as connection:
-                    await connection.run_sync(_upgrade)
+                while not await _upgraded(engine):
+                    logger.info("somebody is at work for long: the migration waits", action="migration_waits")
+                    await asyncio.sleep(LOOK_AGAIN)
             except BaseException:
-                await forgo(holder)
+                await forgo(engine)
                 raise
         finally:
             await holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+
+
+async def _upgraded(engine: AsyncEngine) -> bool:
+    """Do it in one transaction; False when a lock was not to be had: nobody may be kept waiting behind us for long."""
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT}"))
+            await connection.run_sync(_upgrade)
+    except DBAPIError as error:
+        if not_now(error):
+            return False
+        raise
+    return True
 
 
 def _in_one_transaction(engine: AsyncEngine) -> None:
