@@ -9,6 +9,7 @@ from bench import (
     disk,
     kannel,
     lateness,
+    migration,
     pending_cost,
     pipeline,
     process,
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Callable[[PassageOptions], None]] = {
     "smpp": smpp.run,
     "kannel": kannel.run,
     "pipeline": pipeline.run,
+    "migration": migration.run,
     "start": process.run_start,
     "memory": process.run_memory,
 }
