@@ -208,6 +208,30 @@ async def test_what_is_under_way_is_listed_as_failed_once_it_was_tried(store: St
     assert [await listed(store, profile, status=each) for each in statuses] == [[which], [which], [], [which]]
 
 
+async def test_what_became_of_a_delivery_is_known_when_it_is_given_again(store: Store) -> None:
+    _, profile = await make_account(store)
+    waiting = {"status": DeliveryStatus.PENDING.value, "due_at": 0, "attempts": 0}
+    which = await delivery(store, profile, **waiting)
+    lane = [LaneClaim(endpoint_id(profile.organization_id, HOOK), 1, 0)]
+    (lost,) = await store.claim_deliveries(lane)
+    (claimed,) = await store.claim_deliveries(lane)
+    now = store.clock.now()
+    made: dict[str, Any] = {
+        "delivered": False,
+        "url": HOOK,
+        "started_at": now,
+        "finished_at": now,
+        "errors": [],
+        "request_headers": [],
+    }
+    attempts = [Attempt(id=new_id(store), **made) for _ in range(2)]
+    ended = Progress(claimed, DeliveryStatus.FAILED, now, 0, 3, None, claimed.endpoint, b"{}", attempts[0])
+    assert [await store.record_delivery(ended) for _ in range(2)] == [True, True]
+    other = moved(ended, delivery=lost, at=Instant(now + 1), attempt=attempts[1])
+    assert [await store.record_delivery(other) for _ in range(2)] == [False, False]
+    assert {each.id for each in (await find(store, profile, which)).attempts} == {each.id for each in attempts}
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [

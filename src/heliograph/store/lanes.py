@@ -185,6 +185,24 @@ def _progress(sql: Sql) -> Any:
     )
 
 
+def _progressed(sql: Sql) -> Any:
+    """Deliveries that stand as a record would leave them, claimed by nobody since."""
+    rows, kept = sql.rows.c, webhook_deliveries.c
+    changed = [kept[name].is_not_distinct_from(rows[name]) for name in _STANDS]
+    stands = and_(kept.id == rows.id, kept.claim_token.is_(None), *changed)
+    return select(kept.id).select_from(webhook_deliveries.join(sql.rows, stands))
+
+
+_STANDS: Mapping[str, TypeEngine[Any]] = {
+    "status": TEXT,
+    "position": COUNT,
+    "tries": COUNT,
+    "endpoint": TEXT,
+    "due_at": MICROS,
+    "attempts": COUNT,
+    "finished_at": MICROS,
+    "reason": TEXT,
+}
 _ATTEMPT: Mapping[str, TypeEngine[Any]] = {
     "id": ID,
     "delivery_id": ID,
@@ -259,6 +277,9 @@ PROGRESS = Batch(
 )
 
 
+PROGRESSED = Batch({"id": ID, **_STANDS}, _progressed)
+
+
 ATTEMPT = Batch(_ATTEMPT, _attempt)
 
 
@@ -326,12 +347,15 @@ class DeliveryLanes:
     async def record(self, transaction: Transaction, items: Sequence[Progress]) -> Sequence[bool]:
         """Record attempts and what follows from them; a verb of the group commit.
 
-        False where the lease was lost: somebody else decides, and the attempt is kept all the same.
+        False where the lease was lost: somebody else decides, and the attempt is kept all the same. What a commit
+        recorded whose answer was lost is known again.
         """
         if attempts := [_attempt_row(item.delivery.id, item.attempt) for item in items if item.attempt]:
             await transaction.batch(ATTEMPT, attempts)
         moved = await transaction.batch(PROGRESS, [_progress_row(item) for item in items])
         recorded = {str(row["id"]) for row in moved}
+        if others := [_stands_row(item) for item in items if item.delivery.id not in recorded]:
+            recorded |= {str(row["id"]) for row in await transaction.batch(PROGRESSED, others)}
         if any(item.due_at is not None for item in items):
             transaction.then(self._outbox.announced)
         return [item.delivery.id in recorded for item in items]
@@ -415,6 +439,14 @@ def _progress_row(item: Progress) -> tuple[Any, ...]:
         None if item.webhook is None else item.webhook.decode(),
         item.reason,
     )
+
+
+def _stands_row(item: Progress) -> tuple[Any, ...]:
+    """The columns of `PROGRESSED`, in their order."""
+    attempts = item.delivery.attempts + (0 if item.attempt is None else 1)
+    finished_at = item.at if item.due_at is None else None
+    moved = (item.status, item.position, item.tries, item.endpoint, item.due_at)
+    return (item.delivery.id, *moved, attempts, finished_at, item.reason)
 
 
 def _attempt_row(delivery_id: str, attempt: Attempt) -> tuple[Any, ...]:
