@@ -78,11 +78,11 @@ def before_locking(store: Store, made: Instant, do: Callable[[], Awaitable[objec
 async def test_a_day_that_another_node_begins_to_forget_row_by_row_is_counted_once(store: Store, beside: Store) -> None:
     if not partitioned(store):
         pytest.skip("no partitions here")
-    now = await lay_out(store)
+    now = await lay_out(store, days=5)
     await beside.engine.synchronize_clock()
-    made = at(now, -14.5)
+    made = at(now, -4.5)
     await put_messages(store, message(made, Status.SENT), *(message(made) for _ in range(5)))
-    ages = Ages(at(now, -10), at(now, -90), at(now, -30))
+    ages = Ages(at(now, -1), at(now, -90), at(now, -30))
     looked, go_on = asyncio.Event(), asyncio.Event()
 
     async def hesitate() -> None:
@@ -101,7 +101,7 @@ async def test_a_day_that_another_node_begins_to_forget_row_by_row_is_counted_on
     before_locking(store, made, finish_row_by_row)
     await store.retention.forget(ages)
     assert await charged(store) == 6 * COST
-    await forget(store, now)
+    await forget(store, now, days=1)
     assert await ids(store, messages) == set()
     assert await charged(store) == 6 * COST
     assert day_name("messages", made // DAY) not in await names(store)
@@ -112,7 +112,7 @@ async def test_a_slot_that_is_taken_while_it_is_forgotten_stays(
 ) -> None:
     if not partitioned(store):
         pytest.skip("who forgets and who takes a slot wait for each other here")
-    now = await lay_out(store)
+    now = await lay_out(store, days=5)
     await put(store, pace, {"key": "sender:x", "next_at": at(now, -2)})
     execute = Transaction.execute
 
@@ -123,7 +123,7 @@ async def test_a_slot_that_is_taken_while_it_is_forgotten_stays(
         return await execute(transaction, statement, parameters)
 
     monkeypatch.setattr(Transaction, "execute", execute_after)
-    await forget(store, now)
+    await forget(store, now, days=1)
     assert [row["next_at"] for row in await store.engine.fetch(select(pace.c.next_at))] == [now]
 
 
@@ -155,16 +155,16 @@ async def told(store: Store, made: str) -> bool:
 async def test_what_is_replayed_after_the_look_and_before_the_drop_has_its_message(store: Store, beside: Store) -> None:
     if not partitioned(store):
         pytest.skip("a row is looked at and forgotten in one transaction here")
-    now = await lay_out(store)
+    now = await lay_out(store, days=5)
     await beside.engine.synchronize_clock()
-    _, event = await given_up(store, made=at(now, -14.5))
+    _, event = await given_up(store, made=at(now, -4.5))
     begun: list[str] = []
 
     async def replay() -> None:
         begun.append(await replayed(beside, event))
 
-    before_locking(store, at(now, -14.5), replay)
-    await forget(store, now)
+    before_locking(store, at(now, -4.5), replay)
+    await forget(store, now, days=1)
     assert await told(store, begun[0])
 
 
@@ -173,14 +173,14 @@ async def test_nothing_is_dropped_while_a_replay_begins(
 ) -> None:
     if not partitioned(store):
         pytest.skip("who forgets waits for who writes here")
-    now = await lay_out(store)
+    now = await lay_out(store, days=5)
     await beside.engine.synchronize_clock()
-    _, event = await given_up(store, made=at(now, -14.5))
+    _, event = await given_up(store, made=at(now, -4.5))
     execute = Transaction.execute
 
     async def execute_after(transaction: Transaction, statement: Any, parameters: Any = None) -> Any:
         if transaction.engine is beside.engine and isinstance(statement, Insert):
-            await forget(store, now)
+            await forget(store, now, days=1)
         return await execute(transaction, statement, parameters)
 
     monkeypatch.setattr(Transaction, "execute", execute_after)
@@ -191,20 +191,20 @@ async def test_nothing_is_dropped_while_a_replay_begins(
 async def test_a_replay_that_comes_while_its_message_goes_is_refused(store: Store, beside: Store) -> None:
     if not partitioned(store):
         pytest.skip("who forgets waits for who writes here")
-    now = await lay_out(store)
+    now = await lay_out(store, days=5)
     await beside.engine.synchronize_clock()
-    told_of, event = await given_up(store, made=at(now, -14.5))
+    told_of, event = await given_up(store, made=at(now, -4.5))
     drop = store.partitions.drop
     replays: list[asyncio.Task[str]] = []
 
     async def drop_while(transaction: Transaction, parts: Sequence[Partition]) -> None:
-        if "messages" in {part.table for part in parts}:
+        if day_name("messages", at(now, -4.5) // DAY) in {part.name for part in parts}:
             replays.append(asyncio.create_task(replayed(beside, event)))
             await waits_for_who_forgets(store)
         await drop(transaction, parts)
 
     store.partitions.drop = drop_while  # type: ignore[method-assign]  # the other node comes in between
-    await forget(store, now)
+    await forget(store, now, days=1)
     (replay,) = replays
     with pytest.raises(NothingToTell):
         await replay
@@ -221,9 +221,9 @@ async def waits_for_who_forgets(store: Store) -> None:
 
 
 async def test_what_was_never_sent_and_has_no_message_any_more_is_not_replayed(store: Store) -> None:
-    now = await lay_out(store)
-    _, event = await given_up(store, made=at(now, -9))
-    _, sent = await given_up(store, made=at(now, -9))
+    now = await lay_out(store, days=5)
+    _, event = await given_up(store, made=at(now, -0.5))
+    _, sent = await given_up(store, made=at(now, -0.5))
     async with store.engine.transaction() as transaction:
         await transaction.execute(delete(messages))
         row = webhook_deliveries.c.id == sent.id
