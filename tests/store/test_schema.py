@@ -10,8 +10,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import Connection, Table, insert, inspect, literal_column, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
@@ -36,6 +37,7 @@ from heliograph.store.tables import (
     metadata,
     organizations,
     schema_version,
+    webhook_attempts,
 )
 from tests.store.test_retention import event_of, message
 
@@ -151,6 +153,14 @@ async def of_schema(url: str, revision: str) -> AsyncIterator[Engine]:
     await engine.close()
 
 
+async def read_on(connection: AsyncConnection, table: Table) -> None:
+    """Be somebody who has begun to read a table, and does not end."""
+    await connection.execute(text("BEGIN"))
+    await connection.execute(select(literal_column("1")).select_from(table))
+    # Also so that its last statement holds no snapshot: an index that is built would wait for that.
+    await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
 WAITING = text(
     "SELECT pid FROM pg_locks WHERE NOT granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -173,8 +183,10 @@ async def test_a_migration_that_was_killed_is_told_of_with_the_moment_it_matters
         with pytest.raises(UnusableSchema, match=f"heliograph migrate.* from {to_text(refused)} on"):
             await require_usable(engine)
         async with engine.sqlalchemy.connect() as migrating:
-            await migrating.execute(text(f"SELECT pg_advisory_lock({schema_module._MIGRATION_LOCK})"))
+            await migrating.execute(text("BEGIN"))
+            await migrating.execute(text(f"SELECT pg_advisory_xact_lock({schema_module._MIGRATION_LOCK})"))
             assert await refuses_from(engine) is None  # another has it in hand
+            await migrating.execute(text("ROLLBACK"))
         late = message(refused)
         with pytest.raises(IntegrityError):
             async with engine.transaction() as transaction:
@@ -190,30 +202,26 @@ async def test_a_migration_that_is_called_off_while_it_prepares_leaves_nothing(
 ) -> None:
     url = new_postgres_database()
     async with of_schema(url, "0005") as engine, engine.sqlalchemy.connect() as reader:
-        await reader.execute(text("BEGIN"))
-        await reader.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        await reader.execute(text("SELECT FROM webhook_attempts"))  # the last table that is prepared
+        await read_on(reader, webhook_attempts)  # the last table that is prepared
         migrating = asyncio.create_task(migrate(url))
         while not await engine.fetch(WAITING):
             pass  # each look is a question to the database, which lets the other go on
         assert len(await engine.fetch(LEFT)) == len(PARTITIONED) - 1
         migrating.cancel()
-        await reader.execute(text("ROLLBACK"))
         with pytest.raises(asyncio.CancelledError):
             await migrating
         assert await engine.fetch(LEFT) == []
         assert await refuses_from(engine) is None
+        await reader.execute(text("ROLLBACK"))
 
 
-@pytest.mark.parametrize("table", ["messages", "organizations"])
+@pytest.mark.parametrize("table", [messages, organizations], ids=str)
 async def test_who_reads_for_long_holds_up_the_migration_and_nobody_else(
-    new_postgres_database: Callable[[], str], table: str
+    new_postgres_database: Callable[[], str], table: Table
 ) -> None:
     url = new_postgres_database()
     async with of_schema(url, "0004") as engine, engine.sqlalchemy.connect() as reader:
-        await reader.execute(text("BEGIN"))
-        await reader.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        await reader.execute(text(f"SELECT FROM {table}"))  # while it prepares, or while it would do the whole
+        await read_on(reader, table)  # while it prepares, or while it would do the whole
         migrating = asyncio.create_task(migrate(url))
         while not await engine.fetch(WAITING):
             assert not migrating.done()

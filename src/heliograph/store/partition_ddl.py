@@ -44,6 +44,9 @@ BOUNDARY = text(
     " WHERE conname = :name AND pg_table_is_visible(conrelid) LIMIT 1"
 ).bindparams(name=_BOUND)
 """The least id that a database refuses which is prepared; no row for another."""
+_BOUNDED = text(
+    "SELECT conrelid::regclass::text FROM pg_constraint WHERE conname = :name AND pg_table_is_visible(conrelid)"
+).bindparams(name=_BOUND)
 _PARTITION = regex(rf"^({'|'.join(PARTITIONED)})_({FIRST}|{REST}|d\d{{8}})$")
 
 
@@ -97,8 +100,10 @@ async def prepare(engine: AsyncEngine) -> None:
 async def forgo(engine: AsyncEngine) -> None:
     """Take back what `prepare` did: the bound would refuse the messages of a later day."""
     await _patiently(engine, f"DROP INDEX IF EXISTS {EVENTS_BY_MESSAGE}")
-    for table in PARTITIONED:
-        await _patiently(engine, f"ALTER TABLE IF EXISTS {table} DROP CONSTRAINT IF EXISTS {_BOUND}")
+    async with engine.connect() as connection:
+        bounded = (await connection.execute(_BOUNDED)).scalars().all()
+    for table in bounded:
+        await _patiently(engine, f"ALTER TABLE {table} DROP CONSTRAINT {_BOUND}")
 
 
 async def _patiently(engine: AsyncEngine, statement: str) -> None:
