@@ -11,8 +11,10 @@ The test clock is an offset, kept in the database and added on both sides.
 import time
 from typing import Protocol
 
-from heliograph.domain.instant import Instant
+from heliograph.domain.instant import MILLISECOND, Instant
 
+PROMPT = 100 * MILLISECOND
+"""How long an answer that tells the time may take to be taken at its word."""
 _MICROSECOND_NS = 1_000
 
 
@@ -45,8 +47,16 @@ class AnchoredClock:
         self._ahead = time.time_ns() // _MICROSECOND_NS - monotonic()
 
     def anchor(self, told: Instant, asked_at: int, answered_at: int) -> None:
-        """Take `told`, without the offset, as the time it was half way between two moments of `monotonic`."""
-        self._ahead = told - (asked_at + answered_at) // 2
+        """Take `told`, without the offset, as the time it was half way between two moments of `monotonic`.
+
+        An answer that was long on its way, as over a network that was cut, may be wrong by half of that: ids would be
+        made out of their order, here and when the next answer puts it right. Between these two moments it was right at
+        some point, so a clock that agrees with that stays, and any other moves as little as it must.
+        """
+        if answered_at - asked_at <= PROMPT:
+            self._ahead = told - (asked_at + answered_at) // 2
+        else:
+            self._ahead = min(max(self._ahead, told - answered_at), told - asked_at)
 
     def now(self) -> Instant:
         """This moment."""
