@@ -29,6 +29,14 @@ VANISHED = 10
 _STANDING = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END"
 _TIMELINE_DIGITS = 8
 _KEEPALIVE = {"TCP_KEEPIDLE": VANISHED, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": VANISHED * 1000}
+_SERVERS_KEEPALIVE = {
+    "tcp_keepalives_idle": f"{VANISHED}s",
+    "tcp_keepalives_interval": "2s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{VANISHED}s",
+}
+"""The server is to notice that we have vanished, too: else it keeps our sessions for two hours, and its places for them
+run out when the network fails a few times. Over a local socket it ignores them."""
 
 
 class NoPrimary(ConnectionError):
@@ -100,7 +108,8 @@ def postgres_engine(url: str, timeout: float, session: Mapping[str, str] | None 
 
     engine = create_async_engine(address, async_creator=creator, **options)
     arguments = engine.dialect.create_connect_args(address)[1]
-    chosen.append(Primary({"timeout": timeout, "server_settings": dict(session or {}), **arguments}))
+    settings = {**_SERVERS_KEEPALIVE, **(session or {})}
+    chosen.append(Primary({"timeout": timeout, "server_settings": settings, **arguments}))
     event.listen(engine.sync_engine, "checkout", _require_open)
     return engine
 
