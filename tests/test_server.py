@@ -1,5 +1,6 @@
 """The server as a whole: what it refuses to start with, and what it says when it does."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.lifecycle import Status
-from heliograph.server import CannotServe, _started, load_tables, running
+from heliograph.server import CannotServe, _started, listen, load_tables, running
 from heliograph.settings import Settings, load
 from heliograph.store.engine import StoreUnavailable, open_engine
 from heliograph.store.schema import UnusableSchema, migrate
@@ -53,6 +54,18 @@ async def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
         with pytest.raises(CannotServe, match="in use"):
             async with running(settings(f"sqlite:///{tmp_path}/b.db", http__port=port)):
                 pass
+
+
+def test_a_client_that_vanishes_is_noticed(tmp_path: Path) -> None:
+    """By the system, in about two minutes: uvicorn would wait for the rest of its request for ever."""
+    with (
+        listen(settings(f"sqlite:///{tmp_path}/h.db")) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted_one,
+    ):
+        assert accepted_one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        times = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+        assert [accepted_one.getsockopt(socket.IPPROTO_TCP, each) for each in times] == [75, 10, 3]
 
 
 async def test_outside_the_sandbox_there_are_no_sandbox_routes(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ logger = get_logger("server")
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept: longer than clients and proxies keep theirs, so that they close first."""
+_VANISHED = {"TCP_KEEPIDLE": KEEP_ALIVE, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""When the system takes a client for gone that acknowledges nothing. uvicorn bounds the time between two requests only:
+who vanishes within one would be waited for without end."""
 SANDBOX_ORGANIZATION = "Sandbox"
 SANDBOX_NUMBERS = ("+18445550001", "+18445550002")
 """The sending numbers of the provider's own examples, which run unchanged."""
@@ -371,9 +374,15 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.http.host, settings.http.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise CannotServe(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
+    # Each connection that is accepted inherits it.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in _VANISHED.items():
+        if hasattr(socket, name):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    return listening
 
 
 def address(settings: Settings, listening: socket.socket) -> str:
