@@ -174,7 +174,7 @@ def _administrator() -> _Administrator:
 
 
 @contextmanager
-def _running_server(*, durable: bool) -> Iterator[str]:
+def _running_server(*, durable: bool, listen: str = "") -> Iterator[str]:
     owner = _owner()
     parent = None if durable else _memory_folder()
     with tempfile.TemporaryDirectory(prefix="heliograph-postgres-", dir=parent) as name:
@@ -184,8 +184,11 @@ def _running_server(*, durable: bool) -> Iterator[str]:
         programs = _programs_for(owner, folder)
         data, log = folder / "data", folder / "log"
         _initialise(programs, data, owner)
+        if listen:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
         with log.open("wb") as output:
-            server = _start(programs, data, folder, output.fileno(), owner, durable=durable)
+            server = _start(programs, data, folder, output.fileno(), owner, durable=durable, listen=listen)
         try:
             _wait_until_ready(server, data, log)
             yield f"postgresql://postgres@/postgres?host={quote(name, safe='/')}"
@@ -257,9 +260,12 @@ def _initialise(programs: Path, data: Path, owner: _Owner) -> None:
 
 
 def _start(
-    programs: Path, data: Path, folder: Path, output: int, owner: _Owner, *, durable: bool
+    programs: Path, data: Path, folder: Path, output: int, owner: _Owner, *, durable: bool, listen: str
 ) -> subprocess.Popen[bytes]:
-    """The folder is closed to other users, and so is the socket in it; hence no password and no port."""
+    """The folder is closed to other users, and so is the socket in it; hence no password and no port.
+
+    Only who asked for it is given an address of a network, which has to be one for this test alone.
+    """
     command: list[str | Path] = [
         programs / "postgres",
         "-D",
@@ -267,7 +273,7 @@ def _start(
         "-k",
         folder,
         "-c",
-        "listen_addresses=",
+        f"listen_addresses={listen}",
         "-c",
         "max_connections=200",
     ]
@@ -311,10 +317,11 @@ def main() -> None:
     """Start a server, print its URL, and stop it when standard input closes."""
     parser = argparse.ArgumentParser(prog="python -m tests.databases", description=main.__doc__)
     parser.add_argument("--durable", action="store_true", help="call fsync, as in production")
-    durable = parser.parse_args().durable
+    parser.add_argument("--listen", default="", metavar="ADDRESS", help="trust a network that is there for a test")
+    given = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
-    with _running_server(durable=durable) as url:
+    with _running_server(durable=given.durable, listen=given.listen) as url:
         print(url, flush=True)
         sys.stdin.read()
 

@@ -23,6 +23,8 @@ HANDSETS = {"+15005550000": 80, "+15005550001": 5, "+15005550003": 5, "+15005550
 CLIENTS = 48
 BETWEEN = (100, 300)
 HELIOGRAPH = (sys.executable, "-m", "heliograph")
+PATIENCE = 300.0
+"""Seconds that a client waits for an answer: the test itself would end before."""
 GONE = "gone"
 CANCEL_ANSWERS = {200: Answer.CANCELLED, 403: Answer.REFUSED}
 
@@ -137,7 +139,13 @@ async def serving(
     database_url: str, settings: Mapping[str, str], count: int = 1, account: Account | None = None
 ) -> AsyncIterator[list[Server]]:
     """Servers on one database, stopped at the end if they are still up."""
-    servers = [Server(database_url, settings, account) for _ in range(count)]
+    async with running([Server(database_url, settings, account) for _ in range(count)]) as servers:
+        yield servers
+
+
+@asynccontextmanager
+async def running(servers: list[Server]) -> AsyncIterator[list[Server]]:
+    """Servers that were made, started, and stopped at the end if they are still up."""
     try:
         for server in servers:
             await server.start()
@@ -225,7 +233,7 @@ class Client:
         """None when the answer was lost, or says that nobody knows what became of the request."""
         try:
             status, told = await server.ask(self._session, method, path, body)
-        except (aiohttp.ClientError, ConnectionError):
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
             self._ledger.lost += 1
             return None
         assert status != 500, f"a fault of ours: {told}"
@@ -237,10 +245,14 @@ class Client:
 
 @asynccontextmanager
 async def client(
-    ledger: Ledger, chance: Random, compose: Compose | None = None, **fields: str
+    ledger: Ledger, chance: Random, compose: Compose | None = None, *, patience: float = PATIENCE, **fields: str
 ) -> AsyncIterator[Client]:
-    """A client that writes into `ledger`, and gives its messages these fields beside what it composes."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    """A client that writes into `ledger`, and gives its messages these fields beside what it composes.
+
+    After `patience`, seconds, it takes an answer for lost.
+    """
+    timeout = aiohttp.ClientTimeout(total=patience)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         yield Client(session, ledger, chance, fields, compose)
 
 
@@ -257,6 +269,7 @@ async def storm(
     others: Sequence[Server] = (),
     crowd: int = CLIENTS,
     between: tuple[int, int] = BETWEEN,
+    patience: float = PATIENCE,
     **fields: str,
 ) -> None:
     """Load a server, and let one disaster after another happen to it while many requests are under way.
@@ -264,7 +277,7 @@ async def storm(
     What is cancelled is cancelled there, or at one of the others. `between` two disasters there are so many answers.
     """
     calm = asyncio.Event()
-    async with client(ledger, chance, compose, **fields) as sender, asyncio.TaskGroup() as clients:
+    async with client(ledger, chance, compose, patience=patience, **fields) as sender, asyncio.TaskGroup() as clients:
         for _ in range(crowd):
             clients.create_task(_be_busy(sender, server, [server, *others], chance, calm))
         for disaster in disasters:

@@ -28,8 +28,9 @@ _BOUND = re.compile(r"link \d+: bound by ")
 class SmscProcess:
     """One SMSC and all its runs: they share the record file, the port and what they said."""
 
-    def __init__(self, record: Path, *arguments: str) -> None:
+    def __init__(self, record: Path, *arguments: str, program: Sequence[str] = COMMAND) -> None:
         self._record = record
+        self._program = program
         self._arguments = arguments
         self._process: asyncio.subprocess.Process
         self._reader: asyncio.Task[None] | None = None
@@ -48,7 +49,7 @@ class SmscProcess:
         options = ("--port", str(self.port), "--record", str(self._record), *self._arguments)
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            *COMMAND, *options, stdin=pipe, stdout=pipe, env=clean_environment(), limit=LINE_LIMIT
+            *self._program, *options, stdin=pipe, stdout=pipe, env=clean_environment(), limit=LINE_LIMIT
         )
         begun = len(self.lines)
         self._reader = asyncio.create_task(self._read(self._process), name="smsc-output")
@@ -123,9 +124,11 @@ class SmscProcess:
 
 
 @asynccontextmanager
-async def centre(record: Path, arguments: Sequence[str] = ()) -> AsyncIterator[SmscProcess]:
-    """An SMSC for as long as it is needed."""
-    smsc = SmscProcess(record, *arguments)
+async def centre(
+    record: Path, arguments: Sequence[str] = (), program: Sequence[str] = COMMAND
+) -> AsyncIterator[SmscProcess]:
+    """An SMSC for as long as it is needed; `program` is what is run, as where it is on another machine."""
+    smsc = SmscProcess(record, *arguments, program=program)
     await smsc.start()
     try:
         yield smsc
