@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -21,7 +21,18 @@ AS_USUAL = Expected()
 _MARKER = re.compile(r"m(\d{7})(?!\d)").search
 
 
-async def collect_over_smpp(store: Store, ledger: Ledger, submits: Sequence[Submit]) -> list[Story]:
+Kept = Callable[[Instant], Instant]
+"""From when a receipt was in the database at the latest, by when it was received."""
+
+
+def at_once(received_at: Instant) -> Instant:
+    """As where the database is within reach."""
+    return received_at
+
+
+async def collect_over_smpp(
+    store: Store, ledger: Ledger, submits: Sequence[Submit], kept: Kept = at_once
+) -> list[Story]:
     """The story of every message that a client, the SMSC or the database knows of."""
     owners = await _owners(store)
     given: defaultdict[str, list[Submit]] = defaultdict(list)
@@ -30,23 +41,23 @@ async def collect_over_smpp(store: Store, ledger: Ledger, submits: Sequence[Subm
         given[owners.get(marker, f"of {marker}")].append(each)
     handed = [Handed(name, number, each.at) for name, group in given.items() for number, each in enumerate(group, 1)]
     stories = await collect(store, ledger, handed)
-    kept = await _receipts(store)
+    received = await _receipts(store)
     for story in stories:
         story.submits = given[story.message_id]
         story.receipts = [
-            (each.message_id, at)
+            (each.message_id, kept(at))
             for each in story.submits
             if each.taken
-            for at in kept.get(normal(each.message_id), ())
+            for at in received.get(normal(each.message_id), ())
         ]
     return stories
 
 
 async def audited(
-    store: Store, ledger: Ledger, submits: Sequence[Submit], expected: Expected = AS_USUAL
+    store: Store, ledger: Ledger, submits: Sequence[Submit], expected: Expected = AS_USUAL, kept: Kept = at_once
 ) -> tuple[list[Story], list[Violation]]:
     """The stories, and every promise that was broken; what happened is printed."""
-    stories = await collect_over_smpp(store, ledger, submits)
+    stories = await collect_over_smpp(store, ledger, submits, kept)
     print(told(ledger, stories))
     violations = audit(stories, expected, RULES) + audit_doubts(stories)
     return stories, violations + audit_pending(stories, await pending(store))
@@ -93,7 +104,7 @@ def _marker(text: str) -> str:
 
 
 async def _receipts(store: Store) -> Mapping[str, list[Instant]]:
-    """When receipts were kept, by what they call their message."""
+    """When receipts were received, by what they call their message."""
     kept: defaultdict[str, list[Instant]] = defaultdict(list)
     for row in await store.engine.fetch(select(receipts.c.id, receipts.c.receipt_key)):
         kept[row["receipt_key"]].append(made_at(str(row["id"])))

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from heliograph.clock import SystemClock, monotonic
 from heliograph.domain.instant import SECOND, Instant
+from heliograph.store.primary import VANISHED
 from heliograph.store.store import Store
 from tests.chaos.auditor import require_kept
 from tests.chaos.evidence import Ledger, reading, seen, settled
@@ -69,14 +70,24 @@ class Site:
     other: Server
     ledger: Ledger = field(default_factory=Ledger)
     cuts: list[Cut] = field(default_factory=list)
+    without_database: list[tuple[Instant, Instant]] = field(default_factory=list)
+    """When the node may have been without it, the time included in which TCP found its way again."""
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @contextmanager
     def cut(self, ways: Sequence[Way]) -> Iterator[None]:
         """Cut these ways, and keep that as evidence."""
+        begun = SystemClock().now()
         with self.net.cut(*ways) as made:
             yield
         self.cuts.append(made)
+        if any(self.database in way for way in ways):
+            self.without_database.append((begun, Instant(SystemClock().now() + VANISHED * SECOND)))
+
+    def kept(self, received_at: Instant) -> Instant:
+        """From when a receipt was in the database at the latest: that was perhaps out of reach when it came."""
+        spans = self.without_database
+        return max([received_at, *(end for begun, end in spans if begun <= received_at <= end)])
 
     async def takes(self, what: str, work: Awaitable[object]) -> None:
         """Note how long something took."""
@@ -119,7 +130,7 @@ async def judge(here: Site) -> None:
     for server in (here.cut_off, here.other):
         await server.stop()
     await here.smsc.stop()
-    stories, violations = await audited(here.store, here.ledger, here.smsc.submits())
+    stories, violations = await audited(here.store, here.ledger, here.smsc.submits(), kept=here.kept)
     print("packets dropped:", [each.dropped for each in here.cuts], "seconds:", dict(here.seconds))
     require_kept(violations)
     assert all(each.dropped for each in here.cuts), "a cut concerned nobody"
