@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
@@ -113,7 +114,8 @@ async def site(net: Network, folder: Path) -> AsyncIterator[Site]:
         servers = [Server(url, settings | {"HTTP__HOST": each.address}, account) for each in (node, beside)]
         for server, machine in zip(servers, (node, beside), strict=True):
             server.program = machine.running(HELIOGRAPH)
-        here = Site(net, database, carrier, node, store, smsc, *await until_end.enter_async_context(running(servers)))
+        cut_off, other = await until_end.enter_async_context(running(servers))
+        here = Site(net, database, carrier, node, store, smsc, cut_off, other)
         yield here
         await judge(here)
     assert between.dropped == 0, "a node spoke to the other"
@@ -176,7 +178,7 @@ Meanwhile = Callable[[Site, Client], Awaitable[None]]
 
 async def test_a_node_cut_off_from_its_database(net: Network, tmp_path: Path, chance: Random, scale: int) -> None:
     longer = [(how, what) for what in (told, told_when_asked, stopped) for how in (both, to, back)]
-    cuts = [(both, told), (to, leases_end), (back, leases_end)] + longer * (scale - 1)
+    cuts = [(both, told), (to, leases_end), (back, leases_end), *islice(cycle(longer), scale - 1)]
     async with site(net, tmp_path) as here:
         ways = [(how(here.node, here.database), what) for how, what in cuts]
         await endure(here, chance, [partial(from_database, each, what) for each, what in ways])
