@@ -45,6 +45,8 @@ LEASES = 5 * SECOND // 2
 WATCHFUL = {"ENQUIRE_INTERVAL": "1s", "BIND_TIMEOUT": "1s"}
 """How soon a silent carrier is noticed."""
 
+pytestmark = pytest.mark.timeout(900)  # a node waits for the network, and ten times as long in the long form
+
 
 @pytest.fixture
 def net() -> Iterator[Network]:
