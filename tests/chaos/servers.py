@@ -5,14 +5,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 
-from heliograph.clock import SystemClock
-from heliograph.domain.instant import MILLISECOND, Instant, parse, to_text
+from heliograph.clock import Clock, SystemClock
+from heliograph.domain.errors import Code
+from heliograph.domain.instant import MILLISECOND, SECOND, Instant, parse, to_text
 from heliograph.testing.server_process import ServerProcess
 from tests.chaos.auditor import Answer
 from tests.chaos.evidence import Ledger
@@ -121,6 +123,21 @@ class Server:
         async with session.request(method, url, json=body, headers=headers) as response:
             return response.status, await response.json()
 
+    async def time_of_day(self, session: aiohttp.ClientSession) -> Instant:
+        """Its own wall clock, to the second: the date of an answer."""
+        async with session.get(self._process.ready["base_url"] + "/healthz") as response:
+            return Instant(round(parsedate_to_datetime(response.headers["date"]).timestamp()) * SECOND)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def written(self) -> str:
+        """What it has written until now, since it came up last."""
+        return self._process.log()
+
     @property
     def number(self) -> str:
         """The number to send from."""
@@ -136,10 +153,17 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    database_url: str, settings: Mapping[str, str], count: int = 1, account: Account | None = None
+    database_url: str,
+    settings: Mapping[str, str],
+    count: int = 1,
+    account: Account | None = None,
+    program: Sequence[str] = HELIOGRAPH,
 ) -> AsyncIterator[list[Server]]:
     """Servers on one database, stopped at the end if they are still up."""
-    async with running([Server(database_url, settings, account) for _ in range(count)]) as servers:
+    made = [Server(database_url, settings, account) for _ in range(count)]
+    for server in made:
+        server.program = program
+    async with running(made) as servers:
         yield servers
 
 
@@ -171,13 +195,14 @@ class Client:
         chance: Random,
         fields: Mapping[str, str],
         compose: Compose | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._session = session
         self._fields = fields
         self._compose = compose or self._to_handset
         self._ledger = ledger
         self._chance = chance
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
 
     async def send(self, server: Server) -> str | None:
         """Send a message at once: its id, if it was acknowledged."""
@@ -238,6 +263,7 @@ class Client:
             return None
         assert status != 500, f"a fault of ours: {told}"
         if status == 503:
+            assert told["errors"][0]["code"] == Code.SERVICE_UNAVAILABLE
             self._ledger.unavailable += 1
             return None
         return status, told
@@ -245,7 +271,13 @@ class Client:
 
 @asynccontextmanager
 async def client(
-    ledger: Ledger, chance: Random, compose: Compose | None = None, *, patience: float = PATIENCE, **fields: str
+    ledger: Ledger,
+    chance: Random,
+    compose: Compose | None = None,
+    clock: Clock | None = None,
+    *,
+    patience: float = PATIENCE,
+    **fields: str,
 ) -> AsyncIterator[Client]:
     """A client that writes into `ledger`, and gives its messages these fields beside what it composes.
 
@@ -253,7 +285,7 @@ async def client(
     """
     timeout = aiohttp.ClientTimeout(total=patience)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
-        yield Client(session, ledger, chance, fields, compose)
+        yield Client(session, ledger, chance, fields, compose, clock)
 
 
 Disaster = Callable[[Server], Awaitable[None]]
