@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.domain.instant import SECOND, Instant
+from heliograph.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant
 from heliograph.domain.request_rate import RequestRate, take
 
 START = 1_800_000_000 * SECOND
@@ -47,3 +47,25 @@ def test_who_waits_as_long_as_told_is_let_in(limit: int) -> None:
     assert not take(rate, next_at, Instant(START + block.wait - 1)).granted
     assert take(rate, next_at, Instant(START + block.wait)).granted
     assert take(rate, next_at, Instant(START + block.reset)).left == limit - rate.block
+
+
+@given(limits, st.integers(0, SECOND), st.sampled_from([2 * MINUTE, HOUR, DAY]))
+def test_who_used_all_before_the_clock_was_put_back_is_let_in(limit: int, waited: int, back: int) -> None:
+    rate, next_at = RequestRate(limit), Instant(0)
+    while (block := take(rate, next_at, Instant(START))).granted:
+        next_at = block.next_at
+    now = Instant(START + waited - back)
+    granted = 0
+    while (block := take(rate, next_at, now)).granted:
+        granted += block.granted
+        next_at = block.next_at
+    assert granted == limit
+    assert block.wait <= rate.interval
+
+
+@given(limits, st.integers(0, 20 * SECOND))
+def test_who_waited_behind_others_is_given_nothing_twice(limit: int, late: int) -> None:
+    rate, next_at = RequestRate(limit), Instant(0)
+    while (block := take(rate, next_at, Instant(START))).granted:
+        next_at = block.next_at
+    assert not take(rate, next_at, Instant(START - late)).granted

@@ -7,10 +7,13 @@ a block a process.
 
 from dataclasses import dataclass
 
-from heliograph.domain.instant import SECOND, Instant
+from heliograph.domain.instant import MINUTE, SECOND, Instant
 
 BLOCKS = 10
 """A block is one in so many of a second's requests."""
+
+WAITED = MINUTE
+"""What `now` may be behind by, for a statement that waited for others: a step of the clock is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,10 @@ class Block:
 
 def take(rate: RequestRate, next_at: Instant, now: Instant) -> Block:
     """A block, or what is left of this second's requests, or nothing."""
-    start = max(next_at, now)
     # `limit` of them fit into a second whatever its division left over.
     period = rate.limit * rate.interval
+    # Nobody is given more than that ahead: the clock was put back, and `next_at` says nothing any more.
+    start = now if next_at > now + period + WAITED else max(next_at, now)
     room = (now + period - start) // rate.interval
     granted = max(0, min(rate.block, room))
     after = start + granted * rate.interval
