@@ -9,7 +9,7 @@ from heliograph.carriers.smpp.smsc_record import Submit
 from heliograph.carriers.smpp.smsc_script import Answer as SmscAnswer
 from heliograph.carriers.smpp.status import Status as SmscStatus
 from heliograph.domain.instant import SECOND, Instant
-from heliograph.domain.lifecycle import Change, Status
+from heliograph.domain.lifecycle import Change, Status, result
 from heliograph.domain.outcome import EXPIRED, LEASE_LOST
 from heliograph.store.messages import in_order
 from tests.chaos.auditor import Answer, Expected, Handed, Story, audit
@@ -191,6 +191,13 @@ def test_a_log_of_two_servers_whose_clocks_differ_is_read_in_the_order_of_status
     ids = {ACCEPTED: "02", CLAIMED: "01", DELIVERED: "01-by-the-slower-clock"}
     log = [{"id": name, "change": change.value, "status": status.value} for (change, status), name in ids.items()]
     assert [row["change"] for row in in_order(log)] == [Change.CLAIM, Change.ACCEPT, Change.DELIVER]
+
+
+def test_a_log_of_a_clock_that_was_put_back_is_read_try_by_try() -> None:
+    told = {"09": Change.CLAIM, "01": Change.DEFER, "02": Change.CLAIM, "03": Change.DEFER, "04": Change.CLAIM}
+    log = [{"id": name, "change": each.value, "status": result(each).value} for name, each in told.items()]
+    tries = [Change.CLAIM, Change.DEFER, Change.CLAIM, Change.DEFER, Change.CLAIM]
+    assert [row["change"] for row in in_order(log)] == tries
 
 
 # ---------------------------------------------------------------------------------------------- doubts and receipts

@@ -491,9 +491,16 @@ def in_order(log: Sequence[Row]) -> Sequence[Row]:
     """The log of one message in the order in which it happened.
 
     Ids are made by the processes, whose copies of the database's clock may be milliseconds apart: a receipt that one
-    takes right after another was told that the message was taken may have the earlier id. Statuses never go back (P5).
+    takes right after another was told that the message was taken may have the earlier id, and so may all that is done
+    after a machine's clock was put back. Statuses never go back (P5), and a claim comes before what became of it.
     """
-    return sorted(log, key=lambda row: (RANK.get(row["status"], 0), str(row["id"])))
+    told: Counter[tuple[str, bool]] = Counter()
+    places = []
+    for row in sorted(log, key=lambda row: str(row["id"])):
+        kind = (row["status"], row["change"] != Change.CLAIM)
+        places.append(((RANK.get(row["status"], 0), told[kind], kind[1]), row))
+        told[kind] += 1
+    return [row for _, row in sorted(places, key=lambda place: place[0])]
 
 
 def to_message(row: Row) -> Message:
