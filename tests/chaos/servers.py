@@ -242,7 +242,7 @@ class Client:
             return None
         if got[0] != 200:
             # The one thing that can be wrong with it: its moment went by while the server was down.
-            assert got[1]["errors"][0]["source"]["pointer"] == "/send_at"
+            assert got[1]["errors"][0].get("source") == {"pointer": "/send_at"}, got
             return None
         message_id = str(got[1]["data"]["id"])
         if "send_at" in more:
