@@ -2,11 +2,13 @@
 
 import asyncio
 
+from sqlalchemy import text
+
 from heliograph.domain.ids import MessageId
-from heliograph.domain.instant import MINUTE, SECOND
+from heliograph.domain.instant import HOUR, MINUTE, SECOND
 from heliograph.domain.lifecycle import Status
 from heliograph.domain.message import Message
-from heliograph.store.messages import Accepted, CancelAnswer, Cancellation
+from heliograph.store.messages import REFUSE, Accepted, CancelAnswer, Cancellation
 from heliograph.store.store import Store
 from tests.builders import (
     accept,
@@ -20,6 +22,8 @@ from tests.builders import (
     new_id,
     status_of,
 )
+from tests.chaos.evidence import seen
+from tests.chaos.workload import until
 
 
 async def cancel(store: Store, message: Message, cutoff: int = MINUTE) -> CancelAnswer:
@@ -46,6 +50,41 @@ async def test_two_at_once_both_see_it_cancelled(store: Store) -> None:
     answers = await asyncio.gather(*(cancel(store, message) for _ in range(5)))
     assert {each.message.status for each in answers if each.message} == {Status.CANCELLED}
     assert [row["change"] for row in await store.messages.timeline(message.id)] == ["cancel"]
+
+
+async def test_who_comes_too_late_is_told_what_another_process_does_at_that_moment(store: Store, beside: Store) -> None:
+    message = await accepted(store)
+    in_time = Cancellation(message.organization_id, message.id, MINUTE, await epoch(store))
+    async with beside.engine.transaction() as transaction:
+        (first,) = await beside.messages.cancel(transaction, [in_time])
+        too_late = asyncio.create_task(cancel(store, message, cutoff=HOUR))
+        await seen(lambda: answered_or_waiting(too_late, beside))
+    second = await too_late
+    assert (first.won, second.won) == (True, False)
+    assert second.message == first.message
+
+
+async def test_who_gets_to_a_message_after_the_cut_off_is_too_late_whenever_it_was_asked(
+    store: Store, beside: Store
+) -> None:
+    message = await accepted(store, send_in=SECOND // 2)
+    assert message.send_at is not None
+    async with beside.engine.transaction() as transaction:
+        # As a cancel that was refused leaves it.
+        await transaction.batch(REFUSE, [(message.id, message.organization_id)])
+        asked = asyncio.create_task(cancel(store, message, cutoff=0))
+        await until(message.send_at, store.clock)
+    answer = await asked
+    assert answer.message is not None
+    assert (answer.won, answer.message.status) == (False, Status.SCHEDULED)
+
+
+async def answered_or_waiting(asked: "asyncio.Task[CancelAnswer]", beside: Store) -> bool:
+    """Whether an answer is there, or waits for a lock; on SQLite whoever writes waits for the transaction before."""
+    if asked.done() or beside.engine.sqlalchemy.dialect.name == "sqlite":
+        return True
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await beside.engine.fetch(text(waiting)))
 
 
 async def test_what_was_cancelled_is_never_claimed(store: Store) -> None:

@@ -14,7 +14,7 @@ from heliograph.store.claims import CLAIM, HELD
 from heliograph.store.engine import BEGIN, Transaction
 from heliograph.store.lanes import CLAIM_LANE, PROGRESS
 from heliograph.store.lapses import DOUBT, EXPIRE, LOSE, RECOVER, UNCONFIRM
-from heliograph.store.messages import AS_TAKEN, CANCEL, KNOWN, READ
+from heliograph.store.messages import AS_TAKEN, CANCEL, KNOWN, READ, REFUSE
 from heliograph.store.outcomes import RECORD
 from heliograph.store.partition_ddl import day_name
 from heliograph.store.receipts import APPLY, BIND, OWNERS, PARTS_OF, UNMATCHED, WAITING
@@ -106,6 +106,7 @@ def about_one(now: Instant) -> list[tuple[Batch, list[tuple[Any, ...]], dict[str
     said = (None, None, None, False, None, None, None, None, None, None, None, None)
     return [
         (CANCEL, [(name, ORGANIZATION, MINUTE, 1)], {}),
+        (REFUSE, [(name, ORGANIZATION)], {}),
         (READ, [(name, ORGANIZATION)], {}),
         (KNOWN, [(name,)], {}),
         (AS_TAKEN, [(name,)], {}),

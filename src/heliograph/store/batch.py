@@ -43,6 +43,8 @@ class Sql:
     """The table of the rows given; None for a batch without columns."""
     now: ColumnElement[int]
     """This moment by the database's clock."""
+    passing: ColumnElement[int]
+    """The same, and later for a row whose lock had to be waited for."""
     insert: Callable[..., Any]
     """The engine's INSERT, with ON CONFLICT."""
     dialect: str
@@ -83,9 +85,9 @@ def scalar(name: str, type_: TypeEngine[Any] | None = None) -> Any:
     return cast(bindparam(name), type_ or BigInteger())
 
 
-def compile_batch(batch: Batch, dialect: Dialect, now: ColumnElement[int]) -> Compiled:
+def compile_batch(batch: Batch, dialect: Dialect, now: ColumnElement[int], passing: ColumnElement[int]) -> Compiled:
     """The text of a batch for one dialect, and the order of its parameters."""
-    statement = batch.build(Sql(_rows(batch.columns, dialect.name), now, INSERT[dialect.name], dialect.name))
+    statement = batch.build(Sql(_rows(batch.columns, dialect.name), now, passing, INSERT[dialect.name], dialect.name))
     compiled = statement.compile(dialect=dialect)
     names = tuple(each.name for each in getattr(statement, "exported_columns", ()))
     constants = {name: value for name, value in compiled.params.items() if value is not None}

@@ -127,6 +127,11 @@ class Engine(ABC):
     def now(self) -> ColumnElement[int]:
         """This moment by the database's clock, as an expression within a statement."""
 
+    @property
+    def passing(self) -> ColumnElement[int]:
+        """The same, asked of the clock again for each row, and once more when its lock had to be waited for."""
+        return self.now
+
     def moment(self) -> dict[str, int]:
         """The parameters that `now` needs when a statement is executed."""
         return {}
@@ -185,7 +190,7 @@ class Engine(ABC):
         """A batch compiled for engines like this one, once in a process."""
         key = (batch, self.sqlalchemy.dialect.name, self.sandbox)
         if (compiled := _COMPILED.get(key)) is None:
-            compiled = _COMPILED[key] = compile_batch(batch, self.sqlalchemy.dialect, self.now)
+            compiled = _COMPILED[key] = compile_batch(batch, self.sqlalchemy.dialect, self.now, self.passing)
         return compiled
 
 
@@ -230,6 +235,7 @@ class PostgresEngine(Engine):
     """PostgreSQL by asyncpg."""
 
     _UTC = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
+    _PASSING = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
     def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool, limits: Limits) -> None:
         own = {"isolation_level": "AUTOCOMMIT", "pool_size": pool_size, "max_overflow": 0}
@@ -241,8 +247,16 @@ class PostgresEngine(Engine):
     @property
     def now(self) -> ColumnElement[int]:
         """`statement_timestamp()`: stable within a statement, so that an index is used for what is due."""
+        return self._told_by(self._UTC)
+
+    @property
+    def passing(self) -> ColumnElement[int]:
+        """`clock_timestamp()`."""
+        return self._told_by(self._PASSING)
+
+    def _told_by(self, clock: str) -> ColumnElement[int]:
         ahead = " + (SELECT ahead FROM test_clock)" if self.sandbox else ""
-        return literal_column(f"({self._UTC}{ahead})", BigInteger())
+        return literal_column(f"({clock}{ahead})", BigInteger())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

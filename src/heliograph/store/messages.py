@@ -179,11 +179,26 @@ def _cancel(sql: Sql) -> Any:
             messages.c.id == sql.rows.c.id,
             messages.c.organization_id == sql.rows.c.organization_id,
             messages.c.status.in_(words(sources(Change.CANCEL))),
-            messages.c.send_at - sql.now > sql.rows.c.cutoff,
+            messages.c.send_at - sql.passing > sql.rows.c.cutoff,
             sql.rows.c.epoch.between(changed(sql.rows.c.organization_id), EPOCH),
         )
         .values(status=word(result(Change.CANCEL)), due_at=null())
         .returning(*MESSAGE_COLUMNS, sql.now.label("now"))
+    )
+
+
+def _refuse(sql: Sql) -> Any:
+    """Scheduled messages that it is too late to cancel, written as they are.
+
+    So whoever is cancelling one at this moment, in another process, is waited for, and whoever gets to it later finds
+    it changed and looks at the clock again: no cancel that was refused is followed by one that is not (P1).
+    """
+    rows = sql.rows.c
+    mine = (messages.c.id == rows.id) & (messages.c.organization_id == rows.organization_id)
+    return (
+        update(messages)
+        .where(mine, messages.c.status.in_(words(sources(Change.CANCEL))))
+        .values(status=messages.c.status)
     )
 
 
@@ -208,6 +223,7 @@ PENDING = Batch({"organization_id": ID}, _pending)
 OPTED_OUT = Batch({"id": ID, "organization_id": ID, "profile_id": ID, "recipient": TEXT}, _opted_out)
 COUNT_PENDING = Batch({"organization_id": ID, "change": MICROS}, _count_pending)
 CANCEL = Batch({"id": ID, "organization_id": ID, "cutoff": MICROS, "epoch": MICROS}, _cancel)
+REFUSE = Batch({"id": ID, "organization_id": ID}, _refuse)
 READ = Batch({"id": ID, "organization_id": ID}, _read)
 KNOWN = Batch({"id": ID}, _known)
 AS_TAKEN = Batch({"id": ID}, _as_taken)
@@ -310,8 +326,7 @@ class MessageVerbs:
                 self.give_back(transaction, [row for row in won.values() if str(row["profile_id"]) in limited])
         asked = {(item.message_id, item.organization_id) for item in items}
         lost = asked - {(message_id, str(row["organization_id"])) for message_id, row in won.items()}
-        rows = await transaction.batch(READ, sorted(lost)) if lost else ()
-        others = {(str(row["wanted"]), str(row["asked_by"])): row for row in rows}
+        others = await _others(transaction, lost) if lost else {}
         return [_cancel_answer(item, won, others) for item in items]
 
     def count_pending(self, transaction: Transaction, counts: Mapping[OrganizationId, int], sign: int) -> None:
@@ -367,6 +382,21 @@ class MessageVerbs:
             message.received_at,
             *receivers(message.facts),
         )
+
+
+async def _others(transaction: Transaction, lost: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
+    """What became of the messages that a cancel did not win, by message and organisation."""
+
+    async def read(names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
+        rows = await transaction.batch(READ, sorted(names))
+        return {(str(row["wanted"]), str(row["asked_by"])): row for row in rows}
+
+    found = await read(lost)
+    late = [name for name, row in found.items() if row["status"] == Status.SCHEDULED]
+    if not late:
+        return found
+    await transaction.batch(REFUSE, sorted(late))
+    return {**found, **await read(late)}
 
 
 def _admit(
