@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heliograph.domain.events import endpoint_id
 from heliograph.domain.ids import OrganizationId
-from heliograph.domain.instant import DAY, Instant, to_text
+from heliograph.domain.instant import DAY, MILLISECOND, Instant, to_text
 from heliograph.store import schema as schema_module
 from heliograph.store.accounts import to_profile
 from heliograph.store.engine import Engine, StoreUnavailable, open_engine
@@ -39,6 +40,7 @@ from heliograph.store.tables import (
     schema_version,
     webhook_attempts,
 )
+from tests.chaos.evidence import seen
 from tests.store.test_retention import event_of, message
 
 
@@ -232,6 +234,29 @@ async def test_who_reads_for_long_holds_up_the_migration_and_nobody_else(
         await reader.execute(text("ROLLBACK"))
         await migrating
         assert await state(url) is SchemaState.CURRENT
+
+
+async def test_a_migration_gives_way_to_a_transaction_that_wants_its_tables_in_another_order(database_url: str) -> None:
+    engine = open_engine(database_url)
+    if engine.sqlalchemy.dialect.name != "postgresql":
+        await engine.close()
+        return
+    async with engine.sqlalchemy.begin() as connection:
+        await connection.run_sync(lambda found: schema_of(found, "0004"))
+
+    async def waits() -> bool:
+        asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+        return bool(await engine.fetch(text(asked)))
+
+    at_work = await asyncpg.connect(database_url)
+    await at_work.execute("BEGIN; SELECT count(*) FROM organizations")
+    migrating = asyncio.create_task(migrate(database_url))
+    await seen(waits, MILLISECOND)
+    await at_work.execute("SELECT count(*) FROM account_epoch; COMMIT")
+    await at_work.close()
+    await migrating
+    assert await state(database_url) is SchemaState.CURRENT
+    await engine.close()
 
 
 async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:

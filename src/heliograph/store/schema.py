@@ -17,7 +17,7 @@ from heliograph.log import get_logger
 from heliograph.store.engine import Engine, translated
 from heliograph.store.partition_ddl import BOUNDARY, LOCK_WAIT, LOOK_AGAIN, forgo, moment_of, not_now, prepare
 from heliograph.store.primary import postgres_engine
-from heliograph.store.tables import SCHEMA_VERSION, schema_version
+from heliograph.store.tables import SCHEMA_VERSION, metadata, schema_version
 
 logger = get_logger("schema")
 
@@ -106,7 +106,8 @@ async def migrate(url: str) -> None:
                 await _upgrade_postgres(engine)
             else:
                 async with engine.begin() as connection:
-                    await connection.run_sync(_upgrade)
+                    if await connection.run_sync(_is_behind):
+                        await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
 
@@ -135,16 +136,28 @@ async def _upgrade_postgres(engine: AsyncEngine) -> None:
 
 
 async def _upgraded(engine: AsyncEngine) -> bool:
-    """Do it in one transaction; False when a lock was not to be had: nobody may be kept waiting behind us for long."""
+    """Upgrade in one transaction that has every table to itself before it changes the first.
+
+    Locks that are taken as statements need them wait in a circle with those of who is at work. Nor may who is at work
+    wait behind ours for somebody who reads for long: False when a lock was not to be had now.
+    """
     try:
         async with engine.begin() as connection:
-            await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT}"))
-            await connection.run_sync(_upgrade)
+            if await connection.run_sync(_is_behind):
+                await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT}"))
+                await connection.run_sync(_lock_all)
+                await connection.run_sync(_upgrade)
     except DBAPIError as error:
         if not_now(error):
             return False
         raise
     return True
+
+
+def _lock_all(connection: Connection) -> None:
+    there = sorted({*inspect(connection).get_table_names()} & metadata.tables.keys())
+    if there:
+        connection.execute(text(f"LOCK TABLE {', '.join(there)} IN ACCESS EXCLUSIVE MODE"))
 
 
 def _in_one_transaction(engine: AsyncEngine) -> None:
@@ -157,15 +170,17 @@ def _has_version(connection: Connection) -> bool:
     return inspect(connection).has_table(schema_version.name)
 
 
+def _is_behind(connection: Connection) -> bool:
+    if not _has_version(connection):
+        return True
+    return bool(connection.execute(select(schema_version.c.version)).scalar_one() < SCHEMA_VERSION)
+
+
 def _upgrade(connection: Connection) -> None:
     # Alembic takes a tenth of a second to import, and only this needs it.
     from alembic import command
     from alembic.config import Config
 
-    if _has_version(connection):
-        version = connection.execute(select(schema_version.c.version)).scalar_one()
-        if version >= SCHEMA_VERSION:
-            return
     config = Config()
     config.set_main_option("script_location", "heliograph:store/migrations")
     config.attributes["connection"] = connection
