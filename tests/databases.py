@@ -2,6 +2,7 @@
 
     pytest, a benchmark          python -m tests.databases               postgres
       lent_server() --starts-->    initdb, start, print the URL --owns-->  a socket in a private folder
+      `fast`, `immediate` ---->    stop it as pg_ctl does, start it
       its stdin closes ------->    stop it, remove the folder
 
 The process in the middle lives as long as its standard input is open, so nothing is left behind whichever way a test
@@ -173,27 +174,69 @@ def _administrator() -> _Administrator:
     return _Administrator()
 
 
+STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+"""What `pg_ctl stop` sends: `fast` ends the sessions, `immediate` leaves it as a crash does."""
+
+
+class _Server:
+    """A server that runs, and may be restarted."""
+
+    def __init__(self, programs: Path, folder: Path, owner: _Owner, *, durable: bool, listen: str) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._owner = owner
+        self._durable = durable
+        self._listen = listen
+        self.url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
+        _initialise(programs, folder / "data", owner)
+        if listen:
+            with (folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
+        self._process = self._begin()
+
+    def restart(self, mode: str) -> None:
+        """As `pg_ctl restart --mode`; returns when it takes connections."""
+        self._process.send_signal(STOPS[mode])
+        self._process.wait()
+        self._process = self._begin()
+
+    def stop(self) -> None:
+        """Return when it has ended."""
+        _stop(self._process)
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        data, log = self._folder / "data", self._folder / "log"
+        with log.open("ab") as output:
+            process = _start(
+                self._programs,
+                data,
+                self._folder,
+                output.fileno(),
+                self._owner,
+                durable=self._durable,
+                listen=self._listen,
+            )
+        try:
+            _wait_until_ready(process, data, log)
+        except BaseException:
+            _stop(process)
+            raise
+        return process
+
+
 @contextmanager
-def _running_server(*, durable: bool, listen: str = "") -> Iterator[str]:
+def _running_server(*, durable: bool, listen: str = "") -> Iterator[_Server]:
     owner = _owner()
     parent = None if durable else _memory_folder()
     with tempfile.TemporaryDirectory(prefix="heliograph-postgres-", dir=parent) as name:
         folder = Path(name)
         if owner:
             os.chown(folder, owner["user"], owner["group"])
-        programs = _programs_for(owner, folder)
-        data, log = folder / "data", folder / "log"
-        _initialise(programs, data, owner)
-        if listen:
-            with (data / "pg_hba.conf").open("a") as rules:
-                rules.write("host all all samenet trust\n")
-        with log.open("wb") as output:
-            server = _start(programs, data, folder, output.fileno(), owner, durable=durable, listen=listen)
+        server = _Server(_programs_for(owner, folder), folder, owner, durable=durable, listen=listen)
         try:
-            _wait_until_ready(server, data, log)
-            yield f"postgresql://postgres@/postgres?host={quote(name, safe='/')}"
+            yield server
         finally:
-            _stop(server)
+            server.stop()
 
 
 def _memory_folder() -> Path | None:
@@ -314,16 +357,18 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Start a server, print its URL, and stop it when standard input closes."""
+    """Start a server and print its URL; restart it for each line `fast` or `immediate`, stop it when they end."""
     parser = argparse.ArgumentParser(prog="python -m tests.databases", description=main.__doc__)
     parser.add_argument("--durable", action="store_true", help="call fsync, as in production")
     parser.add_argument("--listen", default="", metavar="ADDRESS", help="trust a network that is there for a test")
     given = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
-    with _running_server(durable=given.durable, listen=given.listen) as url:
-        print(url, flush=True)
-        sys.stdin.read()
+    with _running_server(durable=given.durable, listen=given.listen) as server:
+        print(server.url, flush=True)
+        for line in sys.stdin:
+            server.restart(line.strip())
+            print("restarted", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import aiohttp
 from heliograph.clock import Clock, SystemClock
 from heliograph.domain.errors import Code
 from heliograph.domain.instant import MILLISECOND, SECOND, Instant, parse, to_text
-from heliograph.testing.server_process import ServerProcess
+from heliograph.testing.server_process import ServerFailed, ServerProcess
 from tests.chaos.auditor import Answer
 from tests.chaos.evidence import Ledger
 from tests.chaos.workload import until
@@ -67,6 +67,8 @@ class Server:
         self._until_down = ExitStack()
         self.program: Sequence[str] = HELIOGRAPH
         """What is run when it starts next."""
+        self.role = "serve"
+        self.options: Sequence[str] = ()
         self.up = asyncio.Event()
         self.log = ""
         """What the ones that went down have written."""
@@ -74,9 +76,25 @@ class Server:
     async def start(self) -> None:
         """Return once it accepts requests."""
         sandbox = self._account is None
-        process = ServerProcess(self._database_url, self._settings, sandbox=sandbox, program=self.program)
+        process = ServerProcess(
+            self._database_url,
+            self._settings,
+            sandbox=sandbox,
+            role=self.role,
+            options=self.options,
+            program=self.program,
+        )
         self._process = await asyncio.to_thread(self._until_down.enter_context, process)
         self.up.set()
+
+    async def begin(self) -> bool:
+        """As `start`; False when it ends before it accepts requests."""
+        try:
+            await self.start()
+        except ServerFailed as failed:
+            self.log += str(failed)
+            return False
+        return True
 
     async def stop(self) -> None:
         """SIGTERM; return when it has drained. Requests that are under way are answered."""
@@ -88,6 +106,12 @@ class Server:
         """kill -9, in this very turn of the event loop: every request that is under way loses its answer."""
         self.up.clear()
         self._process.kill()
+
+    async def ends(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        status = await asyncio.to_thread(self._process.wait)
+        await self._down()
+        return status
 
     async def come_back(self) -> None:
         """Start again what was killed."""
@@ -117,8 +141,7 @@ class Server:
     ) -> tuple[int, Any]:
         """The status and body of an answer; waits while the server is down. `key` is another's than its account's."""
         await self.up.wait()
-        own = self._account.api_key if self._account else self._process.ready["api_key"]
-        headers = {"authorization": f"Bearer {key or own}"}
+        headers = {"authorization": f"Bearer {key or self.api_key}"}
         url = self._process.base_url + path
         async with session.request(method, url, json=body, headers=headers) as response:
             return response.status, await response.json()
@@ -135,8 +158,18 @@ class Server:
 
     @property
     def written(self) -> str:
-        """What it has written until now, since it came up last."""
-        return self._process.log()
+        """The log so far, also of the one that runs."""
+        return self.log + (self._process.log() if self.up.is_set() else "")
+
+    @property
+    def base_url(self) -> str:
+        """Where it is now, with `/v2`."""
+        return self._process.base_url
+
+    @property
+    def api_key(self) -> str:
+        """Its account's."""
+        return self._account.api_key if self._account else self._process.ready["api_key"]
 
     @property
     def number(self) -> str:

@@ -103,6 +103,10 @@ class ServerProcess:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
 
+    def wait(self) -> int:
+        """The exit status, once it has ended by itself."""
+        return self._running().wait()
+
     def stop(self) -> int:
         """SIGTERM, and the exit status once it has drained."""
         process = self._running()
