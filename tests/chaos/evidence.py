@@ -173,7 +173,8 @@ async def pending(store: Store) -> int:
 def read_record(path: Path) -> list[Handed]:
     """The record file of the simulated carrier, oldest first."""
     lines = path.read_bytes().splitlines() if path.exists() else []
-    return [Handed(line["id"], line["attempt"], Instant(line["at"])) for line in map(msgspec.json.decode, lines)]
+    # An earlier version does not say when.
+    return [Handed(line["id"], line["attempt"], line.get("at")) for line in map(msgspec.json.decode, lines)]
 
 
 def summary(ledger: Ledger, stories: Sequence[Story]) -> str:
