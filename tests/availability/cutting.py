@@ -34,6 +34,10 @@ class CuttingProxy:
         self.rate = rate
         """How many COMMITs of all are cut."""
         self.cuts: Counter[Cut] = Counter()
+        self.holds_open = False
+        """Whether who has been told by the server that it ends the session is left to find that it has."""
+        self.ended = asyncio.Event()
+        """The server has ended a session, and what it said last was passed on."""
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +48,7 @@ class CuttingProxy:
             writer.transport.abort()
             return
         muted = asyncio.Event()
-        back = asyncio.create_task(_answers(server_reader, writer, muted))
+        back = asyncio.create_task(self._answers(server_reader, writer, muted))
         with suppress(OSError, asyncio.IncompleteReadError):
             await self._requests(reader, writer, server_writer, muted)
         server_writer.close()
@@ -75,6 +79,17 @@ class CuttingProxy:
             if cut is not Cut.NONE:
                 return
 
+    async def _answers(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event) -> None:
+        with suppress(OSError):
+            while answer := await server.read(1 << 16):
+                if muted.is_set():
+                    break  # it has answered
+                writer.write(answer)
+                await writer.drain()
+        self.ended.set()
+        if not self.holds_open:
+            _reset(writer)
+
     def _drawn(self) -> Cut:
         if self._chance.random() >= self.rate:
             return Cut.NONE
@@ -89,16 +104,6 @@ async def _begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ser
             server.write(size + body)
             return
         writer.write(b"N")
-
-
-async def _answers(server: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event) -> None:
-    with suppress(OSError):
-        while answer := await server.read(1 << 16):
-            if muted.is_set():
-                break  # it has answered
-            writer.write(answer)
-            await writer.drain()
-    _reset(writer)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

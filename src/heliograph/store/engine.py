@@ -339,7 +339,7 @@ async def _abandon(connection: AsyncConnection, driver: Any, error: BaseExceptio
         driver.terminate()
     try:
         await asyncio.wait_for(driver.execute("ROLLBACK"), 5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
         await connection.invalidate()
 
 
@@ -421,6 +421,7 @@ UNREACHABLE = (
     OperationalError,
     InterfaceError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -433,7 +434,8 @@ UNREACHABLE = (
 """What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up.
 
 A time that ran out is an `OSError`. A session that was ended while it idled within its transaction mostly shows as a
-closed connection: asyncpg reads the server's last words only where it is waiting for an answer.
+closed connection: asyncpg reads the server's last words only where it is waiting for an answer. Where it has read them
+while it was not, and the connection is not closed yet, it is "in another operation" (its issues 784 and 1069).
 """
 
 
