@@ -56,6 +56,28 @@ async def test_patience_has_an_end(store: Store) -> None:
     await impatient.stop()
 
 
+async def test_who_waited_behind_a_silent_database_is_told_with_the_others(store: Store) -> None:
+    impatient, begun, silent = GroupCommit(store.engine, patience=0), asyncio.Event(), asyncio.Event()
+    batches: list[Sequence[int]] = []
+
+    async def verb(_: Transaction, items: Sequence[int]) -> Sequence[int]:
+        batches.append(items)
+        begun.set()
+        await silent.wait()
+        raise StoreUnavailable("silent")
+
+    await impatient.start()
+    first = asyncio.ensure_future(impatient.run(verb, 1))
+    await begun.wait()
+    second = asyncio.ensure_future(impatient.run(verb, 2))
+    await asyncio.sleep(0)
+    silent.set()
+    told = await asyncio.gather(first, second, return_exceptions=True)
+    await impatient.stop()
+    assert [str(each) for each in told] == ["silent", "silent"]
+    assert batches == [[1]]
+
+
 async def test_stopping_writes_what_waits_and_takes_no_more(store: Store) -> None:
     writer, verb = GroupCommit(store.engine), Verb()
     waiting = asyncio.gather(*(writer.run(verb, each) for each in range(3)))

@@ -40,6 +40,7 @@ class _Waiting:
     verb: Verb[Any, Any]
     item: Any
     answer: asyncio.Future[Any]
+    since: int
 
 
 class GroupCommit:
@@ -62,7 +63,7 @@ class GroupCommit:
         """
         if self._stopping:
             raise StoreUnavailable("the server is stopping")
-        waiting = _Waiting(verb, item, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(verb, item, asyncio.get_running_loop().create_future(), monotonic())
         self._waiting.append(waiting)
         self._arrived.set()
         answer: Answer = await waiting.answer
@@ -105,7 +106,10 @@ class GroupCommit:
         try:
             answers = await self._patiently(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes to the caller whose item caused it
-            if len(batch) == 1 or isinstance(error, StoreUnavailable):
+            if isinstance(error, StoreUnavailable):
+                _fail([*batch, *self._overdue()], error)
+                return
+            if len(batch) == 1:
                 _fail(batch, error)
                 return
             what = {"size": len(batch), "reason": repr(error)}
@@ -116,6 +120,16 @@ class GroupCommit:
         for each, answer in zip(batch, answers, strict=True):
             if not each.answer.done():
                 each.answer.set_result(answer)
+
+    def _overdue(self) -> list[_Waiting]:
+        """Take out who waited behind a batch that failed for as long as they would be kept themselves.
+
+        A database that is silent is given up after half a minute: whoever came meanwhile would wait for as long again.
+        """
+        before = monotonic() - self._patience
+        overdue = [each for each in self._waiting if each.since <= before]
+        self._waiting = [each for each in self._waiting if each.since > before]
+        return overdue
 
     async def _patiently(self, batch: list[_Waiting]) -> list[Any]:
         give_up = monotonic() + self._patience
