@@ -13,6 +13,8 @@ SHARED_SERVERS = ("tests/api/", "tests/sdk/")
 """Folders whose tests share a server on each database."""
 APART = ("tests/availability/", "tests/chaos/", "tests/simulation/")
 """Folders whose tests are long, and share nothing."""
+ONE_CLUSTER = ("tests/availability/test_failover.py",)
+"""Files of such folders whose tests share something all the same."""
 
 
 class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # as above
@@ -44,7 +46,7 @@ def in_turns(scopes: Sequence[str]) -> list[str]:
 def shared_by(nodeid: str) -> str:
     """What tests have in common that one process has to do."""
     file, _, test = nodeid.partition("::")
-    if file.startswith(APART):
+    if file.startswith(APART) and file not in ONE_CLUSTER:
         return nodeid
     folder = f"{file.rpartition('/')[0]}/"
     kind = next((each for each in ("postgresql", "sqlite") if each in test.partition("[")[2]), None)

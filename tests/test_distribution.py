@@ -15,6 +15,7 @@ from tests.distribution import in_turns, shared_by
         ("tests/store/test_claims.py::test_five[sqlite]", "tests/store/test_claims.py"),
         ("tests/test_demo.py::test_six", "tests/test_demo.py"),
         ("tests/chaos/test_crash.py::test_seven[sqlite]", "tests/chaos/test_crash.py::test_seven[sqlite]"),
+        ("tests/availability/test_failover.py::test_eight[killed]", "tests/availability/test_failover.py"),
     ],
 )
 def test_tests_that_share_a_server_stay_together(nodeid: str, shared: str) -> None:

@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 
+import asyncpg
+
+from tests.chaos.evidence import seen
 from tests.databases import _initialise, _memory_folder, _owner, _programs_for, _wait_until_ready
 
 # A server that is killed keeps what it wrote; only a power loss would need these.
@@ -144,3 +147,16 @@ def replicated(*options: str) -> Iterator[tuple[Member, Member]]:
 def url_of(*members: Member) -> str:
     """One URL of several servers."""
     return "postgresql://postgres@/postgres?" + "&".join(f"host=127.0.0.1:{each.port}" for each in members)
+
+
+async def caught_up(one: Member, two: Member) -> None:
+    """Return once the standby has all that the primary has written."""
+    primary, standby = [await asyncpg.connect(each.url) for each in (one, two)]
+    wanted = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
+
+    async def look() -> bool:
+        return bool(await standby.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", wanted))
+
+    await seen(look)
+    primary.terminate()
+    standby.terminate()

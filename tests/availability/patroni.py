@@ -1,29 +1,82 @@
 """Three PostgreSQL under Patroni, with an etcd of three members, on loopback."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
+import asyncpg
 import msgspec
 
+from heliograph.domain.instant import MILLISECOND
 from tests.availability.pair import free_port
 from tests.chaos.evidence import seen
 from tests.databases import _memory_folder, _owner, _programs_for
 
 NAMES = ("one", "two", "three")
 PROGRAMS = ("etcd", "patroni")
+# pg_rewind asks for the hints, and for full pages in the log.
+_PARAMETERS = {"fsync": "off", "max_wal_size": "256MB", "max_connections": 100, "wal_log_hints": "on"}
+LOOK_AGAIN = 200 * MILLISECOND
+"""Patroni takes a thread and a query for each answer."""
+LEADING = "the leader with the lock"
+TURNS = 3
+"""One may have been under way already."""
+SHIPPED = Path(__file__).parents[2] / "deploy" / "patroni.yml"
 
 
-def missing() -> list[str]:
-    """The programs that are not installed."""
-    return [each for each in PROGRAMS if shutil.which(each) is None]
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How soon Patroni acts, in seconds."""
+
+    ttl: int
+    loop_wait: int
+    retry_timeout: int
+
+
+QUICK = Pace(ttl=7, loop_wait=1, retry_timeout=3)
+"""What happens is tested, not how long an operator would wait for it. From 3.2 on Patroni takes no `ttl` below 20: such
+a one says so in its log, goes by 20, and the tests take as much longer."""
+
+
+def shipped_pace() -> Pace:
+    """What `deploy/patroni.yml` has."""
+    text = SHIPPED.read_text()
+    ttl, loop_wait, retry_timeout = (
+        int(re.findall(rf"^ +{name}: (\d+)$", text, re.MULTILINE)[0]) for name in ("ttl", "loop_wait", "retry_timeout")
+    )
+    return Pace(ttl, loop_wait, retry_timeout)
+
+
+class Keeper:
+    """One member of etcd."""
+
+    def __init__(self, words: list[str | Path], folder: Path) -> None:
+        self._words = words
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin, with what it has kept."""
+        with (self._folder / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._words, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_owner()
+            )
+
+    def end(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 class Member:
@@ -50,21 +103,57 @@ class Member:
                 **_owner(),
             )
 
+    @property
+    def url(self) -> str:
+        """Of this server alone."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
     async def leads(self, session: aiohttp.ClientSession) -> bool:
         """Whether Patroni says that it is the primary."""
-        return await self._answers(session, "primary")
+        return await self.told(session, "primary") is not None
 
     async def is_synchronous(self, session: aiohttp.ClientSession) -> bool:
         """Whether commits wait for it."""
-        return await self._answers(session, "synchronous")
+        return await self.told(session, "synchronous") is not None
 
-    async def _answers(self, session: aiohttp.ClientSession, path: str) -> bool:
+    async def told(self, session: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
+        """What Patroni says there, if it answers with 200."""
         try:
             limit = aiohttp.ClientTimeout(total=2)
             async with session.get(f"http://127.0.0.1:{self.rest}/{path}", timeout=limit) as response:
-                return response.status == 200
+                return await response.json(content_type=None) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
+            return None
+
+    async def ask(self, method: str, path: str, body: object) -> str:
+        """Have Patroni do something, as `patronictl` does; what it answers."""
+        url = f"http://127.0.0.1:{self.rest}/{path}"
+        async with aiohttp.ClientSession() as session, session.request(method, url, json=body) as response:
+            text = await response.text()
+            assert response.status == 200, text
+            return text
+
+    async def value(self, statement: str) -> Any:
+        """What its PostgreSQL answers; nothing is written."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            connection.terminate()
+
+    async def goes_on_leading(self) -> None:
+        """Return once its Patroni has looked at everything again, twice at least, and still leads."""
+        before = self.log.count(LEADING)
+
+        async def look() -> bool:
+            return self.log.count(LEADING) >= before + TURNS
+
+        await seen(look, LOOK_AGAIN)
+
+    @property
+    def log(self) -> str:
+        """What Patroni and PostgreSQL have written."""
+        return (self.folder / "log").read_text(errors="replace")
 
     def signal(self, number: signal.Signals, *, patroni: bool) -> None:
         """To PostgreSQL and its backends, and to Patroni too."""
@@ -95,37 +184,76 @@ def _children(pid: int) -> list[int]:
     return []
 
 
+class Roles(NamedTuple):
+    """Who is what."""
+
+    leader: Member
+    synchronous: Member
+    """Commits wait for it; without synchronous replication one of the two that follow."""
+    other: Member
+
+
 class Cluster:
-    """The three of them."""
+    """The three of them, and their etcd."""
 
-    def __init__(self, members: list[Member], folder: Path) -> None:
+    def __init__(self, members: list[Member], keepers: list[Keeper], *, synchronous: bool) -> None:
         self.members = members
-        self.folder = folder
+        self.keepers = keepers
+        self._synchronous = synchronous
+        self._databases = count(1)
 
-    @property
-    def url(self) -> str:
-        """Names all three."""
-        hosts = "&".join(f"host=127.0.0.1:{each.port}" for each in self.members)
-        return f"postgresql://postgres@/postgres?{hosts}"
-
-    async def leader(self) -> Member:
-        """The primary, once there is one with a synchronous standby."""
-        found: list[Member] = []
+    async def whole(self) -> Roles:
+        """Who is what, once one leads and both others follow it."""
+        found: list[Roles] = []
 
         async def look() -> bool:
             async with aiohttp.ClientSession() as session:
-                leading = [each for each in self.members if await each.leads(session)]
-                synchronous = [each for each in self.members if await each.is_synchronous(session)]
-            found[:] = leading
-            return len(leading) == 1 and bool(synchronous)
+                found[:] = [roles for roles in [await self._roles(session)] if roles is not None]
+            return bool(found)
 
-        await seen(look)
+        await seen(look, LOOK_AGAIN)
         return found[0]
+
+    async def _roles(self, session: aiohttp.ClientSession) -> Roles | None:
+        told = [(each, await each.told(session, "primary")) for each in self.members]
+        match [(each, said) for each, said in told if said is not None]:
+            case [(leader, said)]:
+                following = {each["application_name"] for each in said.get("replication", []) if _streams(each)}
+            case _:
+                return None
+        others = [each for each in self.members if each is not leader]
+        chosen = [each for each in others if await each.is_synchronous(session)] if self._synchronous else others[:1]
+        if len(chosen) != 1 or following != {each.name for each in others}:
+            return None
+        [rest] = [each for each in others if each not in chosen]
+        return Roles(leader, chosen[0], rest)
+
+    async def is_led(self, *, by_other_than: Member | None = None) -> bool:
+        """Whether anybody leads now."""
+        async with aiohttp.ClientSession() as session:
+            return any([await each.leads(session) for each in self.members if each is not by_other_than])
+
+    async def new_database(self) -> str:
+        """The URL of an empty database; it names all three."""
+        name = f"of_test_{next(self._databases)}"
+        leader = (await self.whole()).leader
+        connection = await asyncpg.connect(leader.url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        hosts = "&".join(f"host=127.0.0.1:{each.port}" for each in self.members)
+        return f"postgresql://postgres@/{name}?{hosts}"
+
+
+def _streams(sender: dict[str, Any]) -> bool:
+    return bool(sender["state"] == "streaming")
 
 
 @contextmanager
-def patroni_cluster(*, synchronous: bool = True, strict: bool = True) -> Iterator[Cluster]:
-    """A cluster whose members are begun; `Cluster.leader` says when it can be used."""
+def patroni_cluster(pace: Pace, *, synchronous: bool = True) -> Iterator[Cluster]:
+    """A cluster whose members are begun; `Cluster.whole` says when it can be used.
+
+    Synchronous replication is strict, as in `deploy/patroni.yml`.
+    """
     owner = _owner()
     folder = Path(tempfile.mkdtemp(prefix="heliograph-patroni-", dir=_memory_folder()))
     programs = _programs_for(owner, folder)
@@ -134,29 +262,20 @@ def patroni_cluster(*, synchronous: bool = True, strict: bool = True) -> Iterato
     peers = [free_port() for _ in NAMES]
     for each in members:
         each.folder.mkdir()
-        given = _settings(each, programs, clients, synchronous=synchronous, strict=strict)
+        given = _settings(each, programs, clients, pace, synchronous=synchronous)
         (each.folder / "patroni.json").write_bytes(msgspec.json.encode(given))
     if owner:
         for path in [folder, *folder.rglob("*")]:
             if path.is_dir() or path.suffix == ".json":
                 os.chown(path, owner["user"], owner["group"])
-    keepers: list[subprocess.Popen[bytes]] = []
+    keepers = [Keeper(_etcd(folder, index, name, clients, peers), folder) for index, name in enumerate(NAMES)]
     try:
-        with (folder / "etcd.log").open("ab") as log:
-            for index, name in enumerate(NAMES):
-                words = _etcd(folder, index, name, clients, peers)
-                keepers.append(
-                    subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **owner)
-                )
-        for each in members:
-            each.start()
-        yield Cluster(members, folder)
+        for part in [*keepers, *members]:
+            part.start()
+        yield Cluster(members, keepers, synchronous=synchronous)
     finally:
-        for each in members:
-            each.end()
-        for keeper in keepers:
-            keeper.kill()
-            keeper.wait()
+        for part in [*members, *keepers]:
+            part.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -171,23 +290,22 @@ def _etcd(folder: Path, index: int, name: str, clients: list[int], peers: list[i
     ]
 
 
-def _settings(member: Member, programs: Path, etcd: list[int], *, synchronous: bool, strict: bool) -> dict[str, Any]:
+def _settings(member: Member, programs: Path, etcd: list[int], pace: Pace, *, synchronous: bool) -> dict[str, Any]:
     postgres, rest = (f"127.0.0.1:{port}" for port in (member.port, member.rest))
-    parameters = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "max_connections": 100}
     return {
         "scope": "heliograph",
         "name": member.name,
         "restapi": {"listen": rest, "connect_address": rest},
         "etcd3": {"hosts": [f"127.0.0.1:{port}" for port in etcd]},
         "bootstrap": {
-            # As short as Patroni allows: what is tested is what happens, not how long an operator would wait for it.
             "dcs": {
-                "ttl": 20,
-                "loop_wait": 2,
-                "retry_timeout": 3,
+                "ttl": pace.ttl,
+                "loop_wait": pace.loop_wait,
+                "retry_timeout": pace.retry_timeout,
                 "synchronous_mode": synchronous,
-                "synchronous_mode_strict": strict,
-                "postgresql": {"use_pg_rewind": False, "parameters": {**parameters, "wal_log_hints": "on"}},
+                "synchronous_mode_strict": synchronous,
+                # A member that comes back and has what the others have not is rewound, as with what we ship.
+                "postgresql": {"use_pg_rewind": True, "parameters": _PARAMETERS},
             },
             "initdb": [{"encoding": "UTF8"}, {"auth": "trust"}, "no-sync"],
         },

@@ -1,86 +1,112 @@
-"""Three PostgreSQL under Patroni lose their primary while two servers schedule, cancel and send (P1 to P5)."""
+"""Three PostgreSQL under Patroni lose one thing after another while two servers schedule, cancel and send (P1-P5)."""
 
-import os
-import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-import aiohttp
 import pytest
 
-from heliograph.clock import monotonic
-from heliograph.domain.instant import SECOND
 from heliograph.store.schema import migrate
-from tests.availability.patroni import Cluster, Member, missing, patroni_cluster
+from tests.availability.conftest import require_installed
+from tests.availability.faults import (
+    Clients,
+    Fault,
+    Scene,
+    etcd_lost,
+    etcd_lost_for_long,
+    etcd_lost_in_failsafe_mode,
+    primary_crashed,
+    primary_frozen,
+    primary_killed,
+    standby_killed,
+    standbys_killed,
+    standbys_killed_for_long,
+    switched_over,
+)
+from tests.availability.patroni import PROGRAMS, QUICK, Cluster, patroni_cluster, shipped_pace
 from tests.chaos.auditor import audit, audit_pending, require_kept
-from tests.chaos.evidence import Ledger, collect, pending, read_record, reading, seen, settled, summary
-from tests.chaos.servers import Server, quick, serving, storm
+from tests.chaos.evidence import collect, pending, read_record, reading, settled, summary
+from tests.chaos.servers import Disaster, Server, quick, serving, storm
 
+BETWEEN = (20, 60)
 CROWD = 12
-FIRST_ANSWERS = CROWD + 1
-"""At most one answer to each client can have been under way when the primary was lost."""
+FEW = 6
+"""Clients of the short form, which leave the processor to what recovers."""
+IN_THE_SUITE = (switched_over, standbys_killed, etcd_lost)
+"""In any order, and then the one after which it takes longest until all three are there again."""
+ONE_BY_ONE = (
+    switched_over,
+    primary_killed,
+    primary_crashed,
+    primary_frozen,
+    standby_killed,
+    standbys_killed_for_long,
+    etcd_lost_for_long,
+    etcd_lost_in_failsafe_mode,
+)
 
 
-@pytest.fixture
-def cluster(loss: "Loss", scale: int) -> Iterator[Cluster]:
-    """Synchronous, and strictly so. In the short form one loss is enough."""
-    if scale == 1 and loss is not killed:
-        pytest.skip("in the long form: make chaos")
-    if absent := missing():
-        told = f"not installed: {', '.join(absent)} (apt-get install etcd-server patroni python3-etcd)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
-    with patroni_cluster() as made:
+@pytest.fixture(scope="module")
+def cluster(scale: int) -> Iterator[Cluster]:
+    """One for all tests, synchronous and strictly so. In the long form it has the pace of what we ship."""
+    require_installed(*PROGRAMS)
+    with patroni_cluster(QUICK if scale == 1 else shipped_pace()) as made:
         yield made
 
 
-Loss = Callable[[Cluster, Member], Awaitable[None]]
+@pytest.fixture
+def fault(request: pytest.FixtureRequest, scale: int) -> Fault:
+    """One that happens again and again."""
+    if scale == 1:
+        pytest.skip("in the long form: make chaos")
+    chosen: Fault = request.param
+    return chosen
 
 
-async def killed(_: Cluster, leader: Member) -> None:
-    """kill -9 of the machine's PostgreSQL and Patroni."""
-    leader.end()
+@pytest.fixture
+async def database(cluster: Cluster) -> str:
+    """A new one in the cluster."""
+    url = await cluster.new_database()
+    await migrate(url)
+    return url
 
 
-async def crashed(_: Cluster, leader: Member) -> None:
-    """kill -9 of PostgreSQL alone: Patroni starts it again, or lets another take over."""
-    leader.signal(signal.SIGKILL, patroni=False)
-
-
-async def frozen_and_thawed(cluster: Cluster, leader: Member) -> None:
-    """SIGSTOP of both until another leads, then SIGCONT: for a moment two call themselves primary."""
-    leader.signal(signal.SIGSTOP, patroni=True)
-    async with aiohttp.ClientSession() as session:
-
-        async def look() -> bool:
-            return any([await each.leads(session) for each in cluster.members if each is not leader])
-
-        await seen(look)
-    leader.signal(signal.SIGCONT, patroni=True)
-
-
-@pytest.mark.parametrize("loss", [killed, crashed, frozen_and_thawed])
-@pytest.mark.timeout(1800)
-async def test_the_loss_of_the_primary_loses_and_repeats_nothing(
-    cluster: Cluster, tmp_path: Path, chance: Random, scale: int, loss: Loss
+@pytest.mark.timeout(400)
+async def test_faults_one_after_another_lose_and_repeat_nothing(
+    cluster: Cluster, database: str, tmp_path: Path, chance: Random
 ) -> None:
-    record, ledger, times = tmp_path / "record", Ledger(), list[float]()
-    await cluster.leader()
-    await migrate(cluster.url)
+    faults = [*chance.sample(IN_THE_SUITE, len(IN_THE_SUITE)), primary_killed]
+    await _befall(cluster, database, tmp_path, chance, faults, FEW)
 
-    async def disaster(_: Server) -> None:
-        leader = await cluster.leader()
-        begun = monotonic()
-        await loss(cluster, leader)
-        await ledger.more_answers(FIRST_ANSWERS)
-        times.append((monotonic() - begun) / SECOND)
-        leader.come_back()
 
-    async with serving(cluster.url, quick(record, DISPATCH__LEASE="60s"), count=2) as (server, other):
-        await storm(server, ledger, chance, [disaster] * scale, others=[other], crowd=CROWD)
-        async with reading(cluster.url) as store:
+@pytest.mark.parametrize("fault", ONE_BY_ONE, indirect=True)
+@pytest.mark.timeout(1800)
+async def test_one_fault_again_and_again_loses_and_repeats_nothing(
+    fault: Fault, cluster: Cluster, database: str, tmp_path: Path, chance: Random, scale: int
+) -> None:
+    await _befall(cluster, database, tmp_path, chance, [fault] * scale, CROWD)
+
+
+async def _befall(
+    cluster: Cluster, url: str, folder: Path, chance: Random, faults: Sequence[Fault], crowd: int
+) -> None:
+    record, clients, silences = folder / "record", Clients(crowd), list[str]()
+
+    def disaster(fault: Fault) -> Disaster:
+        async def happen(server: Server) -> None:
+            clients.longest_silence()
+            await fault(Scene(cluster, clients, server, chance))
+            silences.append(f"{fault.__name__} {clients.longest_silence()}")
+
+        return happen
+
+    async with serving(url, quick(record, DISPATCH__LEASE="30s"), count=2) as (server, other):
+        disasters = [disaster(each) for each in faults]
+        await storm(server, clients, chance, disasters, others=[other], crowd=crowd, between=BETWEEN)
+        async with reading(url) as store:
             await settled(store)
-            stories = await collect(store, ledger, read_record(record))
+            stories = await collect(store, clients, read_record(record))
             violations = audit(stories) + audit_pending(stories, await pending(store))
-    print(f"{loss.__name__}: seconds until answers came again {times};", summary(ledger, stories))
+    print("seconds without an answer:", ", ".join(silences))
+    print(summary(clients, stories))
     require_kept(violations)

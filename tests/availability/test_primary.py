@@ -11,7 +11,7 @@ from heliograph.domain.instant import HOUR, SECOND
 from heliograph.store.engine import Engine, Limits, StoreUnavailable, open_engine
 from heliograph.store.schema import migrate
 from heliograph.store.tables import account_epoch
-from tests.availability.pair import Member, replicated, url_of
+from tests.availability.pair import Member, caught_up, replicated, url_of
 from tests.chaos.evidence import seen
 
 LIMITS = Limits(idle=HOUR, lock=HOUR, answer=HOUR)
@@ -22,21 +22,40 @@ RAISE = update(account_epoch).values(epoch=account_epoch.c.epoch + 1)
 Pair = tuple[Member, Member]
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> Iterator[Pair]:
+    """A pair for those who let both be what they are."""
+    with replicated() as members:
+        asyncio.run(migrate(url_of(*members)))
+        yield members
+
+
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """A primary and its standby, without synchronous replication."""
+    """A primary and its standby, without synchronous replication; nothing but the schema is in them."""
     with replicated() as members:
+        asyncio.run(migrate(url_of(*members)))
         yield members
 
 
 @pytest.fixture
 async def engine(pair: Pair) -> AsyncIterator[Engine]:
-    """Knows both, the standby first, and has nothing in it but the schema."""
-    one, two = pair
-    await migrate(url_of(two, one))
-    opened = open_engine(url_of(two, one), pool_size=4, connect_timeout=10.0, limits=LIMITS)
+    """Knows both, the standby first."""
+    opened = _knowing(pair)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def at_ease(undisturbed: Pair) -> AsyncIterator[Engine]:
+    """The same for an undisturbed pair."""
+    opened = _knowing(undisturbed)
+    yield opened
+    await opened.close()
+
+
+def _knowing(members: Pair) -> Engine:
+    return open_engine(url_of(*reversed(members)), pool_size=4, connect_timeout=10.0, limits=LIMITS)
 
 
 async def _port(engine: Engine) -> int:
@@ -52,26 +71,13 @@ async def _raise(engine: Engine) -> None:
         await transaction.execute(RAISE)
 
 
-async def _caught_up(one: Member, two: Member) -> None:
-    """Return once the standby has all that the primary has written."""
-    primary, standby = [await asyncpg.connect(each.url) for each in (one, two)]
-    wanted = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
-
-    async def look() -> bool:
-        return bool(await standby.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", wanted))
-
-    await seen(look)
-    primary.terminate()
-    standby.terminate()
+async def test_of_several_hosts_the_primary_is_asked(undisturbed: Pair, at_ease: Engine) -> None:
+    asked = await asyncio.gather(*(_port(at_ease) for _ in range(8)))
+    assert set(asked) == {undisturbed[0].port}
 
 
-async def test_of_several_hosts_the_primary_is_asked(pair: Pair, engine: Engine) -> None:
-    asked = await asyncio.gather(*(_port(engine) for _ in range(8)))
-    assert set(asked) == {pair[0].port}
-
-
-async def test_a_standby_is_not_even_read_from(pair: Pair) -> None:
-    engine = open_engine(pair[1].url, limits=LIMITS)
+async def test_a_standby_is_not_even_read_from(undisturbed: Pair) -> None:
+    engine = open_engine(undisturbed[1].url, limits=LIMITS)
     with pytest.raises(StoreUnavailable, match="is a standby"):
         await engine.fetch(select(func.now()))
     await engine.close()
@@ -80,7 +86,7 @@ async def test_a_standby_is_not_even_read_from(pair: Pair) -> None:
 async def test_after_a_crash_and_a_promotion_the_new_primary_is_found(pair: Pair, engine: Engine) -> None:
     one, two = pair
     await _raise(engine)
-    await _caught_up(one, two)
+    await caught_up(one, two)
     one.crash()
     with pytest.raises(StoreUnavailable):
         await _epoch(engine)
@@ -94,7 +100,7 @@ async def test_a_frozen_primary_holds_nobody_up_once_another_is_known(pair: Pair
     """Who waits for the frozen one is told that nothing is known, although the frozen one closed nothing."""
     one, two = pair
     await _raise(engine)
-    await _caught_up(one, two)
+    await caught_up(one, two)
     async with engine.sqlalchemy.connect(), engine.sqlalchemy.connect():
         pass  # two connections are in the pool
     one.freeze()
@@ -110,7 +116,7 @@ async def test_a_frozen_primary_holds_nobody_up_once_another_is_known(pair: Pair
 async def test_a_former_primary_that_thaws_is_not_asked_again(pair: Pair, engine: Engine) -> None:
     one, two = pair
     await _raise(engine)
-    await _caught_up(one, two)
+    await caught_up(one, two)
     one.freeze()
     two.promote()
     fresh = open_engine(url_of(one, two), connect_timeout=60.0, limits=LIMITS)
@@ -135,16 +141,16 @@ async def _until_refused(engine: Engine) -> None:
     await _epoch(engine)
 
 
-async def test_a_server_that_takes_no_writes_any_more_is_dialled_anew(pair: Pair, engine: Engine) -> None:
-    admin = await asyncpg.connect(pair[0].url)
-    await _raise(engine)
-    [(before,)] = [tuple(each.values()) for each in await engine.fetch(select(func.pg_backend_pid()))]
+async def test_a_server_that_takes_no_writes_any_more_is_dialled_anew(undisturbed: Pair, at_ease: Engine) -> None:
+    admin = await asyncpg.connect(undisturbed[0].url)
+    await _raise(at_ease)
+    [(before,)] = [tuple(each.values()) for each in await at_ease.fetch(select(func.pg_backend_pid()))]
     await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     await admin.execute("SELECT pg_reload_conf()")
 
     async def refused() -> bool:
         try:
-            await _raise(engine)
+            await _raise(at_ease)
         except StoreUnavailable:
             return True
         return False
@@ -158,7 +164,7 @@ async def test_a_server_that_takes_no_writes_any_more_is_dialled_anew(pair: Pair
         return not await refused()
 
     await seen(taken)
-    [(after,)] = [tuple(each.values()) for each in await engine.fetch(select(func.pg_backend_pid()))]
+    [(after,)] = [tuple(each.values()) for each in await at_ease.fetch(select(func.pg_backend_pid()))]
     assert after != before
     admin.terminate()
 
@@ -170,7 +176,7 @@ async def test_what_a_retry_finds_is_acknowledged_only_when_the_standby_has_it()
     """A commit that waited for a standby is visible after a crash: to find it is no proof that it is kept."""
     with replicated() as (one, two):
         await migrate(one.url)
-        await _caught_up(one, two)
+        await caught_up(one, two)
         one.crash()
         one.start(SYNCHRONOUS)
         engine = open_engine(one.url, limits=Limits(idle=HOUR, lock=HOUR, answer=2 * SECOND))
@@ -195,7 +201,7 @@ async def test_what_a_retry_finds_is_acknowledged_only_when_the_standby_has_it()
 async def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit() -> None:
     with replicated() as (one, two):
         await migrate(one.url)
-        await _caught_up(one, two)
+        await caught_up(one, two)
         one.crash()
         one.start(SYNCHRONOUS)
         two.freeze()

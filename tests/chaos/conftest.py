@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scale() -> int:
     """How many times longer than in every test run: `make chaos ROUNDS=10`."""
     return int(os.environ.get("HELIOGRAPH_TEST_CHAOS", "1"))
