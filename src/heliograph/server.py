@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from heliograph import randomness
-from heliograph.api.app import create_app
+from heliograph.api.app import create_app, create_health_app
 from heliograph.api.auth import key_text, secret_hash
 from heliograph.api.context import ApiContext, Billing
 from heliograph.api.context import Sandbox as SandboxRoutes
@@ -80,7 +80,7 @@ class Running:
     """A server that accepts requests, or works without any."""
 
     base_url: str
-    """Empty for a worker."""
+    """Empty for a worker that listens nowhere."""
     store: Store
     api_key: str | None = None
     messaging_profile_id: str | None = None
@@ -147,8 +147,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A server for as long as the context lasts; it has stopped, with nothing in hand, when the context is left.
 
-    It listens where the settings say, unless it is given a socket that does. Raises `CannotServe`, `UnusableSchema`,
-    `BadTable` and `StoreUnavailable`.
+    It listens where the settings say, unless it is given a socket that does; a worker listens only with such a one.
+    Raises `CannotServe`, `UnusableSchema`, `BadTable` and `StoreUnavailable`.
     """
     tables = load_tables(settings)
     _check_webhook_url(settings.sandbox.webhook_url)
@@ -185,7 +185,8 @@ async def _serving(
     carriers = ", ".join(_carriers(settings)) or "none"
     said = {"role": role.value, "base_url": base_url, "carriers": carriers}
     presence = _presence(store, parts, role)
-    http = [] if listening is None else [_Http(create_app(replace(parts.context, link_bases=domains)), listening)]
+    app = create_health_app() if role is Role.WORKER else create_app(replace(parts.context, link_bases=domains))
+    http = [] if listening is None else [_Http(app, listening)]
     working = [parts.wiring.accepting] if role is Role.API else parts.working
     async with _started([presence, *working, *http]):
         logger.info("the server has started", action="started", **said)

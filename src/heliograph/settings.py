@@ -405,6 +405,34 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """Who started this process and wants to hear of it, as sd_notify(3) says."""
+
+    address: str = ""
+    """Of its socket; empty where nobody listens."""
+    patience: int = 0
+    """Microseconds within which it wants to hear of the process again; 0 where it does not."""
+
+
+def service_manager() -> ServiceManager:
+    """The one that the environment names."""
+    address = os.environ.get(_MANAGER, "")
+    patience = os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    # An address that begins with @ is in the abstract namespace, where the kernel wants a zero.
+    place = address.replace("@", "\0", 1) if address.startswith("@") else address
+    return ServiceManager(place, int(patience) if meant and patience.isdecimal() else 0)
+
+
+def unsupervised_environment() -> dict[str, str]:
+    """The environment for a process of ours that its parent speaks for."""
+    return {name: value for name, value in os.environ.items() if name != _MANAGER}
+
+
+_MANAGER = "NOTIFY_SOCKET"
+
+
 def _from_file(document: Mapping[str, object], source: str, problems: list[str]) -> Iterator[Given]:
     for section, table in document.items():
         if section not in _SECTIONS:

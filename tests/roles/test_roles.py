@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -135,6 +136,21 @@ async def test_what_a_dead_worker_had_claimed_is_decided_by_another(store: Store
         assert ends == {"delivery_unconfirmed"}
         await someone.until(await someone.send(), "delivered")
     assert doomed.pid in {each.pid for each in await store.nodes.all()}
+
+
+async def test_a_worker_says_that_it_is_there_where_it_is_told_to(run: Run) -> None:
+    worker = run("worker", "--health-port", "0")
+    async with AsyncClient(base_url=worker.ready["base_url"]) as client:
+        healthy = await client.get("/healthz")
+        assert (healthy.status_code, healthy.text) == (200, "ok\n")
+        others = [await client.get("/v2/messages"), await client.post("/healthz"), await client.get("/openapi.json")]
+    assert [each.status_code for each in others] == [404, 405, 404]
+    assert worker.stop() == 0
+
+
+async def test_a_worker_whose_port_is_taken_says_so(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServerFailed, match="in use"):
+        run("worker", "--health-port", str(taken.getsockname()[1]))
 
 
 async def test_an_api_process_that_dies_is_begun_again(store: Store, run: Run) -> None:

@@ -17,9 +17,10 @@ from typing import NamedTuple, Self
 from heliograph import server
 from heliograph.clock import monotonic
 from heliograph.commands.failure import CommandFailed
+from heliograph.commands.supervision import Supervision
 from heliograph.domain.instant import SECOND
 from heliograph.log import get_logger
-from heliograph.settings import Settings
+from heliograph.settings import Settings, unsupervised_environment
 
 logger = get_logger("processes")
 
@@ -108,10 +109,12 @@ class _Family:
             if ready_file is not None:
                 server.write_ready_file(ready_file, {"base_url": base_url})
             print(f"base_url: {base_url}", flush=True)
-            async with asyncio.TaskGroup() as keeping:
+            async with Supervision() as supervision, asyncio.TaskGroup() as keeping:
                 for child in children:
                     keeping.create_task(self._keep(child))
+                supervision.works()
                 await self._stopping.wait()
+                supervision.stops()
                 self._terminate()
         finally:
             self._terminate()
@@ -120,7 +123,11 @@ class _Family:
     async def _begin(self) -> _Child | None:
         """A new child that accepts requests; None when it ended before it did."""
         process = await asyncio.create_subprocess_exec(
-            *self._command, pass_fds=self._inherited, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            *self._command,
+            pass_fds=self._inherited,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env=unsupervised_environment(),
         )
         self._running.add(process)
         assert process.stdout is not None  # noqa: S101 - it was asked for

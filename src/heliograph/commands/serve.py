@@ -13,6 +13,7 @@ from heliograph import server
 from heliograph.commands.arguments import Commands, Run, add_command
 from heliograph.commands.failure import CommandFailed
 from heliograph.commands.processes import Given, run_processes
+from heliograph.commands.supervision import Supervision
 from heliograph.domain.nodes import Role
 from heliograph.server import Running
 from heliograph.settings import Settings
@@ -35,6 +36,8 @@ def declare(commands: Commands) -> None:
     api.add_argument("--given", type=Given.read, help=argparse.SUPPRESS)
     worker = add_command(commands, "worker", "send, receive and report, without requests", _run_as(Role.WORKER))
     _add_sandbox(worker)
+    health = "port that answers GET /healthz, and nothing else; without it there is none"
+    worker.add_argument("--health-port", dest="port", type=int, metavar="PORT", help=health)
     for each in (serve, api, worker):
         each.add_argument("--ready-file", type=Path, metavar="PATH", help="written once it works")
 
@@ -60,7 +63,9 @@ def _run_as(role: Role) -> Run:
             raise CommandFailed(
                 "--webhook-url is for the sandbox's profile: give --sandbox too, or set it on a profile."
             )
-        run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where, role))
+        asked = role is Role.WORKER and given.port is not None
+        listening = server.listen(settings) if asked else None
+        run_with_uvloop(serve_until_signal(settings, given.ready_file, _say_where, role, listening))
         return 0
 
     return run
@@ -97,12 +102,14 @@ async def serve_until_signal(
         loop.add_signal_handler(each, stop.set)
     if parent is not None:
         loop.add_reader(parent, stop.set)
-    async with server.running(settings, role, listening) as running:
+    async with Supervision() as supervision, server.running(settings, role, listening) as running:
         if ready_file is not None:
             server.write_ready_file(ready_file, running.ready())
         announce(running)
         _settle_memory()
+        supervision.works()
         await stop.wait()
+        supervision.stops()
 
 
 def _settle_memory() -> None:

@@ -1,0 +1,60 @@
+"""The system's service manager is told that a process works, and that it still does: systemd's `Type=notify`.
+
+What it wants to know is in the environment: a socket, and within how long it wants to hear of us again. A process whose
+event loop no longer turns goes silent, and is killed and begun again by whoever listens.
+"""
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from heliograph.domain.instant import HOUR
+from heliograph.log import get_logger
+from heliograph.service import Loop
+from heliograph.settings import service_manager
+
+logger = get_logger("supervision")
+
+
+class Supervision(Loop):
+    """Speaks to the service manager from its start to its stop; where there is none, to nobody."""
+
+    name = "supervision"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._manager = service_manager()
+
+    def works(self) -> None:
+        """All that the process does has begun."""
+        self._say("READY=1")
+
+    def stops(self) -> None:
+        """The process finishes what it has in hand."""
+        self._say("STOPPING=1")
+
+    async def run_pass(self) -> int:
+        """Say that the event loop turns, twice as often as is wanted."""
+        if not self._manager.patience:
+            return HOUR
+        self._say("WATCHDOG=1")
+        return self._manager.patience // 2
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _say(self, word: str) -> None:
+        if not self._manager.address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as saying:
+                saying.setblocking(False)
+                saying.sendto(word.encode(), self._manager.address)
+        except OSError as error:
+            logger.warning("the service manager was not told", action="not_notified", reason=str(error))
