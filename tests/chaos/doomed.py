@@ -30,11 +30,11 @@ from heliograph.carriers import sandbox
 from heliograph.cli import main
 from heliograph.commands import processes
 from heliograph.domain.lifecycle import Change
-from heliograph.store import partitions, retention
+from heliograph.store import charges, partitions, retention
 from heliograph.store.claims import ClaimVerbs
 from heliograph.store.engine import Transaction
 from heliograph.store.lanes import DeliveryLanes
-from heliograph.store.lapses import LapseVerbs
+from heliograph.store.lapses import LapseVerbs, Recovered
 from heliograph.store.messages import Acceptance, Accepted, MessageVerbs
 from heliograph.store.outcomes import OutcomeVerbs
 from heliograph.store.partitions import Partitions
@@ -240,7 +240,7 @@ def between_match_and_recover(doom: Doom) -> None:
     """Receipts were matched, and leases that ended are not judged."""
     recover = Store.recover
 
-    async def recovering(self: Store, recovery: Any) -> tuple[int, int]:
+    async def recovering(self: Store, recovery: Any) -> Recovered:
         doom.passes([])
         return await recover(self, recovery)
 
@@ -273,7 +273,7 @@ def partitions_dropped(doom: Doom) -> None:
 
 def charges_added_up(doom: Doom) -> None:
     """What is to be forgotten is added to the sum of what was charged, and is still there."""
-    remember = retention.remember
+    remember = charges.remember
 
     async def remembering(transaction: Transaction, charges: Iterable[Any]) -> None:
         given = [*charges]

@@ -21,8 +21,9 @@ async def test_who_terminates_it_is_told_that_nothing_is_left(new_postgres_datab
     words = (sys.executable, "-m", "heliograph", "migrate", "--database", url)
     async with of_schema(url, "0005") as engine, engine.sqlalchemy.connect() as reader:
         await read_on(reader, webhook_attempts)  # the last table that is prepared
-        quiet = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-        process = await asyncio.create_subprocess_exec(*words, env=clean_environment(), **quiet)
+        process = await asyncio.create_subprocess_exec(
+            *words, env=clean_environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
         while not await engine.fetch(WAITING):
             assert process.returncode is None
         assert await engine.fetch(LEFT) != []

@@ -84,7 +84,7 @@ class IdleEndpoints:
             return 0
         async with self._engine.transaction() as transaction:
             gone = delete(webhook_endpoints).where(webhook_endpoints.c.id.in_(ids), _long_ago(before))
-            return (await transaction.execute(gone)).rowcount
+            return int((await transaction.execute(gone)).rowcount)
 
 
 def _long_ago(before: Instant) -> ColumnElement[bool]:
