@@ -342,7 +342,8 @@ async def storm(
     What is cancelled is cancelled there, or at one of the others. `between` two disasters there are so many answers.
     """
     calm = asyncio.Event()
-    async with client(ledger, chance, compose, patience=patience, **fields) as sender, asyncio.TaskGroup() as clients:
+    sending = client(ledger, chance, compose, None, patience=patience, **fields)
+    async with sending as sender, asyncio.TaskGroup() as clients:
         for _ in range(crowd):
             clients.create_task(_be_busy(sender, server, [server, *others], chance, calm))
         for disaster in disasters:

@@ -74,7 +74,7 @@ def small_disk(folder: Path, size: int, owner: _Owner | None = None) -> Iterator
     """Mount one at a folder that is made for it; unmounted at the end, whoever still uses it."""
     folder.mkdir()
     who = f",uid={owner['user']},gid={owner['group']}" if owner else ""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700{who}", "heliograph-test", folder]
+    mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700{who}", "heliograph-test", folder]
     subprocess.run(mount, check=True, capture_output=True)
     try:
         yield SmallDisk(folder)
@@ -113,7 +113,7 @@ class SmallPostgres:
         """Return once it takes connections."""
         options = ["listen_addresses=", "max_connections=100", "min_wal_size=2MB", "max_wal_size=8MB"]
         words = [word for each in options for word in ("-c", each)]
-        command = [self._programs / "postgres", "-D", self._tables, "-k", self._folder, *words]
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._tables, "-k", self._folder, *words]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_owner()
