@@ -71,12 +71,18 @@ async def test_a_full_disk_under_sqlite_loses_nothing(
     assert "database or disk is full" in log
 
 
-async def test_a_full_disk_under_postgresql_loses_nothing(
+async def test_a_full_disk_under_the_tables_of_postgresql_loses_nothing(
     own_postgres: SmallPostgres, tmp_path: Path, chance: Random, scale: int
 ) -> None:
-    tables, log_disk = partial(full, own_postgres.data), partial(log_full, own_postgres)
-    log = await weather(own_postgres.url, tmp_path, chance, [tables, log_disk] * scale, scale)
+    log = await weather(own_postgres.url, tmp_path, chance, [partial(full, own_postgres.data)] * scale, scale)
     assert "No space left on device" in log
+
+
+async def test_a_full_disk_under_the_log_of_postgresql_loses_nothing(
+    own_postgres: SmallPostgres, tmp_path: Path, chance: Random, scale: int
+) -> None:
+    await weather(own_postgres.url, tmp_path, chance, [partial(log_full, own_postgres)] * scale, scale)
+    assert "No space left on device" in own_postgres.log
 
 
 # ----------------------------------------------------------------------------------------------------------- disasters
