@@ -7,6 +7,7 @@ They are file systems in memory (tmpfs); to mount one takes root.
 
 import asyncio
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -133,7 +134,7 @@ class SmallPostgres:
     def stop(self) -> None:
         """End it, whatever it is doing."""
         if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGINT)  # its fast shutdown: sessions are ended
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             self._process.kill()
