@@ -30,7 +30,7 @@ from heliograph.carriers import sandbox
 from heliograph.cli import main
 from heliograph.commands import processes
 from heliograph.domain.lifecycle import Change
-from heliograph.store import charges, partitions, retention
+from heliograph.store import partitions, retention
 from heliograph.store.claims import ClaimVerbs
 from heliograph.store.engine import Transaction
 from heliograph.store.lanes import DeliveryLanes
@@ -273,7 +273,7 @@ def partitions_dropped(doom: Doom) -> None:
 
 def charges_added_up(doom: Doom) -> None:
     """What is to be forgotten is added to the sum of what was charged, and is still there."""
-    remember = charges.remember
+    remember = _open(retention).remember
 
     async def remembering(transaction: Transaction, charges: Iterable[Any]) -> None:
         given = [*charges]

@@ -155,11 +155,10 @@ async def fall_one_after_another(
     """Under one load, one server after another on one database dies at its point; the last one is whole."""
     programs = [*(doomed.program(point, chance.randint(1, POINTS[point].most)) for point in points), HELIOGRAPH]
     ledger, settings = Ledger(), events_quick(folder) | {"SANDBOX__ANSWER_DELAY": "20ms"}
-    told_at = receiver.url("/events")
     async with serving(url, settings, program=programs[0]) as (server,), reading(url) as store:
         disasters = [partial(falls, each) for each in programs[1:]]
-        live = partial(lives, ledger)
-        await storm(server, ledger, chance, [*disasters, live], crowd=CROWD, between=AT_ONCE, webhook_url=told_at)
+        hook, live = receiver.url("/events"), partial(lives, ledger)
+        await storm(server, ledger, chance, [*disasters, live], crowd=CROWD, between=AT_ONCE, webhook_url=hook)
         await settled(store)
         await all_told(store)
         told = await evidence(store, receiver.requests)
