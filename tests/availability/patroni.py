@@ -34,6 +34,12 @@ TURNS = 3
 SHIPPED = Path(__file__).parents[2] / "deploy" / "patroni.yml"
 
 
+def patroni_version() -> tuple[int, ...]:
+    """Of the one that is installed."""
+    told = subprocess.run(["patroni", "--version"], check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, told.split()[-1].split(".")))
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How soon Patroni acts, in seconds."""
@@ -269,12 +275,13 @@ def patroni_cluster(pace: Pace, *, synchronous: bool = True) -> Iterator[Cluster
             if path.is_dir() or path.suffix == ".json":
                 os.chown(path, owner["user"], owner["group"])
     keepers = [Keeper(_etcd(folder, index, name, clients, peers), folder) for index, name in enumerate(NAMES)]
+    parts: list[Keeper | Member] = [*keepers, *members]
     try:
-        for part in [*keepers, *members]:
+        for part in parts:
             part.start()
         yield Cluster(members, keepers, synchronous=synchronous)
     finally:
-        for part in [*members, *keepers]:
+        for part in reversed(parts):
             part.end()
         shutil.rmtree(folder, ignore_errors=True)
 

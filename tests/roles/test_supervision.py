@@ -26,8 +26,8 @@ class Manager:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.settimeout(60)
         self._socket.bind(address)
-        self.program = (*("env", f"NOTIFY_SOCKET={address}", f"WATCHDOG_USEC={PATIENCE}"), sys.executable, "-m")
-        self.program += ("heliograph",)
+        told = (f"NOTIFY_SOCKET={address}", f"WATCHDOG_USEC={PATIENCE}")
+        self.program = ("env", *told, sys.executable, "-m", "heliograph")
 
     def heard(self) -> tuple[str, int]:
         """The next word, and the process that said it."""
