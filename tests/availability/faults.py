@@ -123,6 +123,13 @@ async def _without_standbys(scene: Scene, refusals: int = 0) -> None:
     leader, *lost = await scene.cluster.whole()
     lost[0].end()
     await scene.clients.work_again()
+    async with aiohttp.ClientSession() as session:
+
+        async def replaced() -> bool:
+            return await lost[1].is_synchronous(session)
+
+        # While Patroni still makes it that, its loss goes unnoticed, and the name of it stays.
+        await seen(replaced, LOOK_AGAIN)
     lost[1].end()
     before = scene.clients.answers
     await leader.goes_on_leading()
