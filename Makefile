@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 # Two processes share the tests; 0 runs them in one, which a debugger needs.
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 # How many times longer than in `make test` the races and crashes of `make chaos` go on.
 ROUNDS ?= 10

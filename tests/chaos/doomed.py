@@ -198,7 +198,7 @@ def _told(items: Sequence[Any], answers: Sequence[Any]) -> Iterable[object]:
 
 
 def _judged(_items: Sequence[Any], answers: Sequence[Any]) -> Iterable[object]:
-    return [f"{again} again, {lost} lost" for again, lost in answers if again or lost]
+    return [str(each) for each in answers if each.again or each.lost]
 
 
 # ------------------------------------------------------------------------------------------------------- other points
