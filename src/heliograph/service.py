@@ -6,7 +6,8 @@ A loop that fails is logged and begun again after a pause: one bad pass must not
 
 import asyncio
 from contextlib import suppress
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from heliograph.clock import monotonic
 from heliograph.domain.instant import SECOND
@@ -30,6 +31,19 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """Return when it has stopped; what it had in hand is finished or handed back."""
+
+
+class InContext(Service, Protocol):
+    """A service that is started when its context is entered, and stopped when it is left."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
 
 
 class Attention:

@@ -236,27 +236,24 @@ async def test_who_reads_for_long_holds_up_the_migration_and_nobody_else(
         assert await state(url) is SchemaState.CURRENT
 
 
-async def test_a_migration_gives_way_to_a_transaction_that_wants_its_tables_in_another_order(database_url: str) -> None:
-    engine = open_engine(database_url)
-    if engine.sqlalchemy.dialect.name != "postgresql":
-        await engine.close()
-        return
-    async with engine.sqlalchemy.begin() as connection:
-        await connection.run_sync(lambda found: schema_of(found, "0004"))
+async def test_a_migration_gives_way_to_a_transaction_that_wants_its_tables_in_another_order(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    url = new_postgres_database()
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+    async with of_schema(url, "0004") as engine:
 
-    async def waits() -> bool:
-        asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
-        return bool(await engine.fetch(text(asked)))
+        async def waits() -> bool:
+            return bool(await engine.fetch(text(asked)))
 
-    at_work = await asyncpg.connect(database_url)
-    await at_work.execute("BEGIN; SELECT count(*) FROM organizations")
-    migrating = asyncio.create_task(migrate(database_url))
-    await seen(waits, MILLISECOND)
-    await at_work.execute("SELECT count(*) FROM account_epoch; COMMIT")
-    await at_work.close()
-    await migrating
-    assert await state(database_url) is SchemaState.CURRENT
-    await engine.close()
+        at_work = await asyncpg.connect(url)
+        await at_work.execute("BEGIN; SELECT count(*) FROM organizations")
+        migrating = asyncio.create_task(migrate(url))
+        await seen(waits, MILLISECOND)
+        await at_work.execute("SELECT count(*) FROM account_epoch; COMMIT")
+        await at_work.close()
+        await migrating
+        assert await state(url) is SchemaState.CURRENT
 
 
 async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_migration(database_url: str) -> None:

@@ -5,18 +5,16 @@ event loop no longer turns goes silent, and is killed and begun again by whoever
 """
 
 import socket
-from types import TracebackType
-from typing import Self
 
 from heliograph.domain.instant import HOUR
 from heliograph.log import get_logger
-from heliograph.service import Loop
+from heliograph.service import InContext, Loop
 from heliograph.settings import service_manager
 
 logger = get_logger("supervision")
 
 
-class Supervision(Loop):
+class Supervision(Loop, InContext):
     """Speaks to the service manager from its start to its stop; where there is none, to nobody."""
 
     name = "supervision"
@@ -39,15 +37,6 @@ class Supervision(Loop):
             return HOUR
         self._say("WATCHDOG=1")
         return self._manager.patience // 2
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     def _say(self, word: str) -> None:
         if not self._manager.address:

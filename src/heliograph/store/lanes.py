@@ -170,16 +170,12 @@ def _progress(sql: Sql) -> Any:
         update(webhook_deliveries)
         .where(kept.id == rows.id, kept.claim_token == rows.token)
         .values(
-            claim_token=null(),
-            status=rows.status,
-            position=rows.position,
-            tries=rows.tries,
-            endpoint=rows.endpoint,
-            due_at=rows.due_at,
-            attempts=kept.attempts + rows.attempts,
-            finished_at=rows.finished_at,
-            webhook=func.coalesce(kept.webhook, rows.webhook),
-            reason=rows.reason,
+            {name: rows[name] for name in _STANDS}
+            | {
+                "claim_token": null(),
+                "attempts": kept.attempts + rows.attempts,
+                "webhook": func.coalesce(kept.webhook, rows.webhook),
+            }
         )
         .returning(kept.id)
     )
@@ -203,6 +199,7 @@ _STANDS: Mapping[str, TypeEngine[Any]] = {
     "finished_at": MICROS,
     "reason": TEXT,
 }
+"""What a record changes."""
 _ATTEMPT: Mapping[str, TypeEngine[Any]] = {
     "id": ID,
     "delivery_id": ID,
@@ -259,22 +256,7 @@ def _wake(sql: Sql) -> Any:
 CLAIM_LANE = Batch({}, _claim_lane)
 
 
-PROGRESS = Batch(
-    {
-        "id": ID,
-        "token": ID,
-        "status": TEXT,
-        "position": COUNT,
-        "tries": COUNT,
-        "endpoint": TEXT,
-        "due_at": MICROS,
-        "attempts": COUNT,
-        "finished_at": MICROS,
-        "webhook": TEXT,
-        "reason": TEXT,
-    },
-    _progress,
-)
+PROGRESS = Batch({"id": ID, "token": ID, "webhook": TEXT, **_STANDS}, _progress)
 
 
 PROGRESSED = Batch({"id": ID, **_STANDS}, _progressed)
@@ -426,27 +408,25 @@ def _rounds(items: Sequence[EndpointState]) -> Sequence[Mapping[str, EndpointSta
 
 
 def _progress_row(item: Progress) -> tuple[Any, ...]:
-    return (
-        item.delivery.id,
-        item.delivery.token,
-        item.status,
-        item.position,
-        item.tries,
-        item.endpoint,
-        item.due_at,
-        0 if item.attempt is None else 1,
-        item.at if item.due_at is None else None,
-        None if item.webhook is None else item.webhook.decode(),
-        item.reason,
-    )
+    """The columns of `PROGRESS`, in their order."""
+    webhook = None if item.webhook is None else item.webhook.decode()
+    return (item.delivery.id, item.delivery.token, webhook, *_stands(item, _made(item)))
 
 
 def _stands_row(item: Progress) -> tuple[Any, ...]:
     """The columns of `PROGRESSED`, in their order."""
-    attempts = item.delivery.attempts + (0 if item.attempt is None else 1)
+    return (item.delivery.id, *_stands(item, item.delivery.attempts + _made(item)))
+
+
+def _stands(item: Progress, attempts: int) -> tuple[Any, ...]:
+    """The columns of `_STANDS`, in their order."""
     finished_at = item.at if item.due_at is None else None
     moved = (item.status, item.position, item.tries, item.endpoint, item.due_at)
-    return (item.delivery.id, *moved, attempts, finished_at, item.reason)
+    return (*moved, attempts, finished_at, item.reason)
+
+
+def _made(item: Progress) -> int:
+    return 0 if item.attempt is None else 1
 
 
 def _attempt_row(delivery_id: str, attempt: Attempt) -> tuple[Any, ...]:

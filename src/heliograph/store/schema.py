@@ -23,8 +23,6 @@ logger = get_logger("schema")
 
 _MIGRATION_LOCK = 0x4865_6C69_6F67_7261
 """An advisory lock of PostgreSQL: of several programs that migrate at once, one does it and the others wait."""
-_LOOK_AGAIN = 0.2
-"""Seconds."""
 _PATIENCE = 60.0
 """Seconds to reach a server."""
 
@@ -121,7 +119,7 @@ async def _upgrade_postgres(engine: AsyncEngine) -> None:
         holder = await plain.execution_options(isolation_level="AUTOCOMMIT")
         # Not by waiting within the database: an index that is built beside others' work waits for every statement.
         while not await holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}):  # noqa: ASYNC110 - another process has it
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(LOOK_AGAIN)
         try:
             try:
                 await prepare(engine)

@@ -11,8 +11,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from heliograph import randomness
 from heliograph.carriers.smpp.pdu import DataSm, DeliverSm
@@ -24,6 +22,7 @@ from heliograph.carriers.smpp.smsc_script import IdForm, Script
 from heliograph.carriers.smpp.smsc_session import State
 from heliograph.clock import Clock, SystemClock, monotonic
 from heliograph.domain.instant import SECOND
+from heliograph.service import InContext
 
 SUBMITS_KEPT = 100_000
 
@@ -40,7 +39,7 @@ class NobodyReceives(Exception):
     """Nobody has bound to receive yet, so it is not known who is to get the message."""
 
 
-class Smsc:
+class Smsc(InContext):
     """An SMSC on a port of its own.
 
     async with Smsc(Script(throttle_every=10)) as smsc:
@@ -130,15 +129,6 @@ class Smsc:
         if self._record is not None:
             self._record.close()
             self._record = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def port(self) -> int:
