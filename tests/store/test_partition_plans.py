@@ -116,7 +116,7 @@ def about_one(now: Instant) -> list[tuple[Batch, list[tuple[Any, ...]], dict[str
         (BIND, [(uuid7(Instant(now - 5 * DAY), 1), name)], {}),
         (
             PROGRESS,
-            [(uuid7(Instant(now - 5 * DAY), 1), name, "delivered", 0, 0, "e", None, 1, 0, None, None)],
+            [(uuid7(Instant(now - 5 * DAY), 1), name, None, "delivered", 0, 0, "e", None, 1, 0, None)],
             {},
         ),
     ]
