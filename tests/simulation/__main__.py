@@ -51,7 +51,7 @@ def main() -> int:
                 counts += each.counts
                 if each.violations:
                     broken.append(each)
-            if given.mutant and broken:
+            if given.mutant and any(_shows(given.mutant, each) for each in outcomes):
                 break
         pool.shutdown(cancel_futures=True)
     for each in broken[:10]:
@@ -73,9 +73,14 @@ def _several(seeds: "range | list[int]", mutant: str | None = None) -> list[Outc
         outcomes = []
         for seed in seeds:
             outcomes.append(play(seed, template, Path(folder), *([MUTANTS[mutant][1]] if mutant else [])))
-            if mutant and outcomes[-1].violations:
+            if mutant and _shows(mutant, outcomes[-1]):
                 break
         return outcomes
+
+
+def _shows(mutant: str, outcome: Outcome) -> bool:
+    """Whether a planted bug has broken the promise that it is planted for; it may break others before."""
+    return any(each.promise == MUTANTS[mutant][0] for each in outcome.violations)
 
 
 def _of_no_killed_process(fault: "sys.UnraisableHookArgs") -> None:

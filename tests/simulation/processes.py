@@ -30,10 +30,12 @@ from heliograph.jobs import runner
 from heliograph.outgoing import HttpAnswer, OutgoingFailure
 from heliograph.settings import Settings
 from heliograph.store.engine import StoreUnavailable
+from heliograph.store.store import Store
 from tests.chaos.auditor import Handed
 from tests.simulation.world import CURRENT, Process, World
 
-COMPILED: Any = LRUCache(5_000)
+_COMPILED: Any = LRUCache(5_000)
+_DIALECTS: dict[str, Any] = {}
 ANSWERED_WITHIN = 20.0
 """Seconds after which a client gives up on an answer."""
 
@@ -137,6 +139,13 @@ class SeededHttp:
             return HttpAnswer(503, (), b"", cut=False)
         outside.taken.add(told["id"])
         return HttpAnswer(200, (), b"", cut=False)
+
+
+def compile_once(store: Store) -> None:
+    """Let a store use what was compiled for the others: that is kept by dialect, of which each engine has its own."""
+    engine: Any = store.engine.sqlalchemy.sync_engine
+    engine._compiled_cache = _COMPILED
+    engine.dialect = engine.pool._dialect = _DIALECTS.setdefault(engine.dialect.name, engine.dialect)
 
 
 @contextmanager
@@ -243,8 +252,7 @@ class Node:
     async def _run(self) -> None:
         while not self.up.is_set():
             store = server.open_store(self._settings)
-            # Statements are compiled once for all seeds.
-            store.engine.sqlalchemy.sync_engine._compiled_cache = COMPILED
+            compile_once(store)
             try:
                 await self._serve(store)
             except StoreUnavailable:

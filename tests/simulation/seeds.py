@@ -32,7 +32,7 @@ from tests.chaos.auditor import Answer, Violation, audit, audit_pending
 from tests.chaos.evidence import Ledger, collect, count_in, pending
 from tests.chaos.servers import HANDSETS
 from tests.simulation.mutants import Plant
-from tests.simulation.processes import Node, Outside, edges
+from tests.simulation.processes import Node, Outside, compile_once, edges
 from tests.simulation.world import Stuck, Weather, World
 
 LONGEST = 3600.0
@@ -164,6 +164,7 @@ class History:
                 living.create_task(self._disaster(self._chance.uniform(0.0, 10.0)))
         self._world.weather, self._outside.trouble = Weather(), 0.0
         store = Store(server.open_store(self._settings).engine)
+        compile_once(store)
         await store.engine.synchronize_clock()
         calm = await self._calm(store)
         violations = [] if calm else [Violation("P2", "", "an hour of calm, and not everything came to an end")]

@@ -32,6 +32,8 @@ BEGINNING = 1_790_000_000 * SECOND
 """When every history begins; in microseconds since 1970."""
 LOCKED_FOR = 30.0
 """Seconds that a statement waits for the right to write."""
+PATIENCE = 0.2
+"""By how much of what it has waited it waits on at most, before it asks for that right again."""
 
 
 class Stuck(Exception):
@@ -251,7 +253,7 @@ class _Desk:
             result = self._done(work)
         except sqlite3.OperationalError as error:
             if "locked" in str(error) and now - since < LOCKED_FOR:
-                pause = self._world.chance.uniform(0.0005, 0.003)
+                pause = self._world.chance.uniform(0.0005, 0.003 + PATIENCE * (now - since))
                 self._world.loop.call_later(pause, self._answer, future, work, since)
                 return
             self._give(future, error)
