@@ -66,6 +66,7 @@ KEEP_ALIVE = 75
 _VANISHED = {"TCP_KEEPIDLE": KEEP_ALIVE, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """When the system takes a client for gone that acknowledges nothing. uvicorn bounds the time between two requests only:
 who vanishes within one would be waited for without end."""
+_BACKLOG = 2048
 SANDBOX_ORGANIZATION = "Sandbox"
 SANDBOX_NUMBERS = ("+18445550001", "+18445550002")
 """The sending numbers of the provider's own examples, which run unchanged."""
@@ -147,7 +148,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A server for as long as the context lasts; it has stopped, with nothing in hand, when the context is left.
 
-    It listens where the settings say, unless it is given a socket that does; a worker listens only with such a one.
+    It serves where the settings say, unless it is given a socket; a worker serves only with such a one.
     Raises `CannotServe`, `UnusableSchema`, `BadTable` and `StoreUnavailable`.
     """
     tables = load_tables(settings)
@@ -372,18 +373,36 @@ async def _prepare(engine: Engine, url: str) -> None:
 
 def listen(settings: Settings) -> socket.socket:
     """Listen where the settings say. Raises `CannotServe`."""
-    host, port = settings.http.host, settings.http.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise CannotServe(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
-    # Each connection that is accepted inherits it.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, seconds in _VANISHED.items():
-        if hasattr(socket, name):
-            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    listening = _bound(settings, settings.http.port, shared=False)
+    listening.listen(_BACKLOG)
     return listening
+
+
+def share(settings: Settings, port: int) -> socket.socket:
+    """A socket at an address that others of this user share (SO_REUSEPORT); it does not listen before it is served.
+
+    The kernel spreads new connections over those that listen. Raises `CannotServe`.
+    """
+    return _bound(settings, port, shared=True)
+
+
+def _bound(settings: Settings, port: int, *, shared: bool) -> socket.socket:
+    host = settings.http.host
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Each connection that is accepted inherits these.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, seconds in _VANISHED.items():
+            if hasattr(socket, name):
+                bound.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotServe(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.") from error
+    return bound
 
 
 def address(settings: Settings, listening: socket.socket) -> str:

@@ -310,15 +310,14 @@ async def client(
     clock: Clock | None = None,
     *,
     patience: float = PATIENCE,
-    lasting: bool = True,
     **fields: str,
 ) -> AsyncIterator[Client]:
     """A client that writes into `ledger`, and gives its messages these fields beside what it composes.
 
-    After `patience`, seconds, it takes an answer for lost. Its connections last, or each request has one of its own.
+    After `patience`, seconds, it takes an answer for lost.
     """
     timeout = aiohttp.ClientTimeout(total=patience)
-    connector = aiohttp.TCPConnector(limit=0, force_close=not lasting)
+    connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         yield Client(session, ledger, chance, fields, compose, clock)
 
@@ -337,7 +336,6 @@ async def storm(
     crowd: int = CLIENTS,
     between: tuple[int, int] = BETWEEN,
     patience: float = PATIENCE,
-    lasting: bool = True,
     **fields: str,
 ) -> None:
     """Load a server, and let one disaster after another happen to it while many requests are under way.
@@ -345,7 +343,7 @@ async def storm(
     What is cancelled is cancelled there, or at one of the others. `between` two disasters there are so many answers.
     """
     calm = asyncio.Event()
-    sending = client(ledger, chance, compose, None, patience=patience, lasting=lasting, **fields)
+    sending = client(ledger, chance, compose, None, patience=patience, **fields)
     async with sending as sender, asyncio.TaskGroup() as clients:
         for _ in range(crowd):
             clients.create_task(_be_busy(sender, server, [server, *others], chance, calm))

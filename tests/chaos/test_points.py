@@ -186,8 +186,7 @@ async def one_of_two_falls(url: str, folder: Path, chance: Random, point: str) -
     """One of two API processes dies at its point; the other goes on, it is begun again, and a worker sends."""
     account, ledger, record = await prepare(url), Ledger(), folder / "record"
     async with family(url, events_quick(folder), account, point, chance) as api, reading(url) as store:
-        # One of them may have accepted all connections that last.
-        await storm(api, ledger, chance, [child_falls, partial(lives, ledger)], between=AT_ONCE, lasting=False)
+        await storm(api, ledger, chance, [child_falls, partial(lives, ledger)], between=AT_ONCE)
         await settled(store)
         stories = await collect(store, ledger, read_record(record))
         violations = audit(stories) + audit_pending(stories, await pending(store))

@@ -1,14 +1,15 @@
 """Several API processes on one address: started, watched, begun again when they die, stopped together.
 
-parent -- listens, takes no request
-   |  each child inherits the socket, and the end of a pipe that closes when the parent dies
-   +-- child 1 .. N: `heliograph api`, which accept from that one socket
+parent -- holds the address, takes no request
+   |  each child is told the port, and inherits the end of a pipe that closes when the parent dies
+   +-- child 1 .. N: `heliograph api`, each of which listens there with a socket of its own
 """
 
 import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,17 +33,17 @@ LONGEST_PAUSE = 30.0
 
 
 class Given(NamedTuple):
-    """What a child inherits: file descriptors."""
+    """What a child is given."""
 
-    listening: int
+    port: int
     parent: int
-    """The reading end of a pipe; it ends with the parent."""
+    """The descriptor that it inherits: the reading end of a pipe, which ends with the parent."""
 
     @classmethod
     def read(cls, text: str) -> Self:
         """As it stands on the child's command line."""
-        listening, _, parent = text.partition(",")
-        return cls(int(listening), int(parent))
+        port, _, parent = text.partition(",")
+        return cls(int(port), int(parent))
 
 
 def run_processes(given: argparse.Namespace, settings: Settings) -> int:
@@ -50,26 +51,28 @@ def run_processes(given: argparse.Namespace, settings: Settings) -> int:
 
     Raises `CannotServe` for an address that is taken, and `CommandFailed` when one of them cannot be started at all.
     """
-    with server.listen(settings) as listening:
+    with _reserved(settings) as held:
         told, parent = os.pipe()
         try:
-            os.set_inheritable(listening.fileno(), True)
             os.set_inheritable(told, True)
-            inherited = Given(listening.fileno(), told)
-            command = [
-                sys.executable,
-                "-m",
-                "heliograph",
-                "api",
-                "--given",
-                f"{inherited.listening},{inherited.parent}",
-            ]
-            family = _Family([*command, *_passed_on(given)], inherited, given.processes)
-            asyncio.run(family.run(server.address(settings, listening), given.ready_file))
+            given_on = f"{held.getsockname()[1]},{told}"
+            command = [sys.executable, "-m", "heliograph", "api", "--given", given_on, *_passed_on(given)]
+            family = _Family(command, told, given.processes)
+            asyncio.run(family.run(server.address(settings, held), given.ready_file))
         finally:
             os.close(parent)
             os.close(told)
     return 0
+
+
+def _reserved(settings: Settings) -> socket.socket:
+    """The address, for as long as the socket lives: processes of this user alone may share it.
+
+    Taken for nobody else first, as another family of this user would share it without a word.
+    """
+    with server.listen(settings) as alone:
+        port = alone.getsockname()[1]
+    return server.share(settings, port)
 
 
 def _passed_on(given: argparse.Namespace) -> list[str]:
@@ -87,7 +90,7 @@ class _Child:
 class _Family:
     """The children of one parent."""
 
-    def __init__(self, command: list[str], inherited: Given, count: int) -> None:
+    def __init__(self, command: list[str], inherited: int, count: int) -> None:
         self._command = command
         self._inherited = inherited
         self._count = count
@@ -124,7 +127,7 @@ class _Family:
         """A new child that accepts requests; None when it ended before it did."""
         process = await asyncio.create_subprocess_exec(
             *self._command,
-            pass_fds=self._inherited,
+            pass_fds=(self._inherited,),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env=unsupervised_environment(),

@@ -75,7 +75,7 @@ def _api(given: argparse.Namespace, settings: Settings) -> int:
     if given.processes > 1:
         return run_processes(given, settings)
     inherited: Given | None = given.given
-    listening = None if inherited is None else socket.socket(fileno=inherited.listening)
+    listening = None if inherited is None else server.share(settings, inherited.port)
     parent = None if inherited is None else inherited.parent
     serving = serve_until_signal(settings, given.ready_file, _say_where, Role.API, listening, parent)
     run_with_uvloop(serving)
