@@ -171,7 +171,8 @@ async def _compose(context: ApiContext, caller: Caller, wanted: Draft, epoch: in
     ]
     if context.registration_required:
         check_registered(sender, wanted.recipients)
-    paces = context.planner.paces(messages[0]) if context.planner.paced else ()
+    # What is scheduled gets its slots when its time has come.
+    paces = context.planner.paces(messages[0]) if context.planner.paced and wanted.send_at is None else ()
     return Acceptance(messages, epoch, rules.max_pending, paces, links, budget_of(profile))
 
 

@@ -8,7 +8,7 @@ Both raise a `Refusal` that names the field.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 import msgspec
@@ -46,7 +46,7 @@ MMS_COUNTRIES = frozenset({"US", "CA"})
 _TYPES = frozenset({None, *MessageType})
 
 
-class Form(Enum):
+class Form(StrEnum):
     """Which of the send endpoints was called (Contract 4.1)."""
 
     ANY = "/messages"

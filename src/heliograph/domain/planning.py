@@ -23,6 +23,8 @@ class Planner:
         self._routes = routes
         self._mms = frozenset(mms)
         self._rates = rates
+        self.paced = rates != UNPACED
+        """Whether there are any rates."""
 
     def plan(self, message: Message) -> Sequence[str]:
         """The carriers that may be given a message, the first to be tried first."""
@@ -56,11 +58,6 @@ class Planner:
     def paces(self, message: Message) -> Sequence[Pace]:
         """The rates that a message is subject to."""
         return paces_of(message, self._rates)
-
-    @property
-    def paced(self) -> bool:
-        """Whether there are any rates."""
-        return self._rates != UNPACED
 
 
 def _query(message: Message) -> RouteQuery:
