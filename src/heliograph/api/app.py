@@ -98,7 +98,7 @@ def create_app(context: ApiContext) -> ASGIApp:
     routes.append(report_files.create_route(context))
     if context.receivers:
         routes.append(carrier_webhooks.create_route(context.receivers))
-    others: ASGIApp = Router(routes, redirect_slashes=False, default=_unknown_route)
+    others: ASGIApp = _ByCollection(resources, Router(routes, redirect_slashes=False, default=_unknown_route))
     if context.link_bases:
         others = ShortLinks(context, others, {path.split("/")[1] for path in resources})
     return _ByPath(resources, others)
@@ -118,6 +118,32 @@ class _ByPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._resources.get(scope.get("path", ""), self._others)(scope, receive, send)
+
+
+class _ByCollection:
+    """Nor does a path whose last part alone is a parameter: reading and calling off one message take a look-up too.
+
+    Which path is taken is as if all were searched in order: no path has a parameter where another has a word before its
+    own parameter.
+    """
+
+    def __init__(self, resources: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._members: dict[str, tuple[str, ASGIApp]] = {}
+        for path, resource in resources.items():
+            collection, _, last = path.rpartition("/")
+            if last.startswith("{") and "{" not in collection:
+                self._members.setdefault(collection, (last.strip("{}"), resource))
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        collection, _, last = scope.get("path", "").rpartition("/")
+        member = self._members.get(collection) if last else None
+        if member is None:
+            await self._others(scope, receive, send)
+            return
+        name, resource = member
+        scope["path_params"] = {name: last}
+        await resource(scope, receive, send)
 
 
 class _Resource:
