@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from heliograph import randomness
 from heliograph.api.app import create_app, create_health_app
 from heliograph.api.auth import key_text, secret_hash
+from heliograph.api.connection import HttpProtocol
 from heliograph.api.context import ApiContext, Billing
 from heliograph.api.context import Sandbox as SandboxRoutes
 from heliograph.api.links import link_bases
@@ -286,7 +287,7 @@ def http_config(app: ASGIApp) -> uvicorn.Config:
     """How uvicorn serves the API; a benchmark serves its echo the same way."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         loop="none",
         ws="none",
         lifespan="off",
