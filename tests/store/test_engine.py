@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,6 +67,22 @@ async def test_the_server_is_told_the_limits_of_every_session(store: Store) -> N
     names = ("idle_in_transaction_session_timeout", "lock_timeout")
     (told,) = await store.engine.fetch(select(*[func.current_setting(name).label(name) for name in names]))
     assert list(told.values()) == ["5s", "10s"]
+
+
+@on_postgresql
+async def test_a_disk_that_fails_is_a_store_that_cannot_be_asked_now(opened: Open) -> None:
+    """This file fails as one on such a disk does: its first byte is in no memory, and the system calls that EIO."""
+    unreadable, engine = select(func.pg_read_binary_file("/proc/self/mem", 0, 1)), opened()
+
+    async def written() -> None:
+        async with engine.transaction() as transaction:
+            await transaction.execute(RAISE)
+            await transaction.batch(Batch({}, lambda _sql: unreadable), ())
+
+    for ask in (partial(engine.fetch, unreadable), written):
+        with pytest.raises(StoreUnavailable, match="Input/output error"):
+            await ask()
+    assert await engine.fetch(select(account_epoch.c.epoch)) == [{"epoch": 0}]
 
 
 async def _execute(engine: Engine, *statements: Executable) -> None:

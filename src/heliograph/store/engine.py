@@ -425,6 +425,7 @@ UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
@@ -436,6 +437,9 @@ UNREACHABLE = (
 A time that ran out is an `OSError`. A session that was ended while it idled within its transaction mostly shows as a
 closed connection: asyncpg reads the server's last words only where it is waiting for an answer. Where it has read them
 while it was not, and the connection is not closed yet, it is "in another operation" (its issues 784 and 1069).
+
+A disk that fails is a system error of PostgreSQL (class 58). Its internal errors and data that it finds damaged (class
+XX) are none of these: they hang on what was asked for, so a batch is done one by one, and asking again mends nothing.
 """
 
 
