@@ -187,7 +187,8 @@ async def _serving(
     carriers = ", ".join(_carriers(settings)) or "none"
     said = {"role": role.value, "base_url": base_url, "carriers": carriers}
     presence = _presence(store, parts, role)
-    app = create_health_app() if role is Role.WORKER else create_app(replace(parts.context, link_bases=domains))
+    context = replace(parts.context, link_bases=domains)
+    app = create_health_app(store.engine) if role is Role.WORKER else create_app(context)
     http = [] if listening is None else [_Http(app, listening)]
     working = [parts.wiring.accepting] if role is Role.API else parts.working
     async with _started([presence, *working, *http]):

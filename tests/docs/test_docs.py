@@ -34,7 +34,7 @@ FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.*-]+\.(?:py|md|csv|toml|mjs))`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-PATH = re.compile(r"(?<![\w.:/-])((?:/v2)?/(?:messages|messaging_profiles|sandbox|healthz)\b[\w/{}+.-]*)")
+PATH = re.compile(r"(?<![\w.:/-])((?:/v2)?/(?:messages|messaging_profiles|sandbox|healthz|readyz)\b[\w/{}+.-]*)")
 ROW = re.compile(r"^\| `(GET|POST|PATCH|PUT|DELETE) (/\S+)` \|", re.MULTILINE)
 SETTING = re.compile(r"`([a-z]+\.[a-z_]+)`")
 COMMAND = re.compile(r"(?:`|\$ |^)(heliograph(?: [a-z]+)+)", re.MULTILINE)
@@ -93,7 +93,7 @@ def test_every_error_code_exists(text: str) -> None:
 
 def test_every_path_is_served(text: str) -> None:
     served = [compile_path(PREFIX + path)[0] for path in RESOURCES] + [compile_path(path)[0] for path in RESOURCES]
-    served += [compile_path(path)[0] for path in [*sandbox.RESOURCES, "/healthz", "/openapi.json"]]
+    served += [compile_path(path)[0] for path in [*sandbox.RESOURCES, "/healthz", "/readyz", "/openapi.json"]]
     named = {path.rstrip(".") for path in PATH.findall(text)}
     assert [path for path in named if not any(each.match(path) for each in served)] == []
 
@@ -140,7 +140,7 @@ def test_the_endpoints_are_all_listed_and_no_others() -> None:
     served = {
         (method, path) for path, methods in every for method in methods if methods[method].endpoint is not not_served
     }
-    assert sorted(listed) == sorted({*served, ("GET", "/healthz"), ("GET", "/openapi.json")})
+    assert sorted(listed) == sorted({*served, ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json")})
 
 
 def test_the_words_of_the_demo_are_compared_without_what_varies() -> None:

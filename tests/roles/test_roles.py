@@ -143,6 +143,8 @@ async def test_a_worker_says_that_it_is_there_where_it_is_told_to(run: Run) -> N
     async with AsyncClient(base_url=worker.ready["base_url"]) as client:
         healthy = await client.get("/healthz")
         assert (healthy.status_code, healthy.text) == (200, "ok\n")
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.text) == (200, "ready\n")
         others = [await client.get("/v2/messages"), await client.post("/healthz"), await client.get("/openapi.json")]
     assert [each.status_code for each in others] == [404, 405, 404]
     assert worker.stop() == 0

@@ -1,11 +1,9 @@
 """How long PostgreSQL, and the way to it, may keep anybody waiting; and sums that are put down before a commit."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import Executable, func, literal_column, select, update
@@ -16,6 +14,7 @@ from heliograph.store.batch import MICROS, Batch
 from heliograph.store.engine import Engine, Limits, StoreUnavailable, Transaction, open_engine
 from heliograph.store.store import Store
 from heliograph.store.tables import account_epoch, pending_counts
+from tests.lines import Line
 
 SOON = 300 * MILLISECOND
 SLOW = select(func.pg_sleep(1))
@@ -126,49 +125,6 @@ async def test_a_reading_statement_has_a_limit_and_a_survey_has_none(opened: Ope
     with pytest.raises(StoreUnavailable, match="TimeoutError"):
         await engine.fetch(SLOW)
     assert len(await engine.survey(SLOW)) == 1
-
-
-class Line:
-    """A way to PostgreSQL that can fall silent: nothing comes through any more, and nobody is told."""
-
-    def __init__(self, url: str) -> None:
-        self._to = urlsplit(url)
-        self.carries = asyncio.Event()
-        self.carries.set()
-        self._pumps: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def laid(self) -> AsyncIterator[str]:
-        """The URL at this end."""
-        server = await asyncio.start_server(self._join, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        user = self._to.netloc.rpartition("@")[0] or "postgres"
-        try:
-            yield self._to._replace(netloc=f"{user}@127.0.0.1:{port}", query="ssl=disable").geturl()
-        finally:
-            server.close()
-            for each in self._pumps:
-                each.cancel()
-            await asyncio.gather(*self._pumps, return_exceptions=True)
-
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.carries.wait()
-        folder = parse_qs(self._to.query).get("host")
-        far = (
-            asyncio.open_unix_connection(f"{folder[0]}/.s.PGSQL.5432")
-            if folder
-            else asyncio.open_connection(self._to.hostname, self._to.port or 5432)
-        )
-        beyond_reader, beyond_writer = await far
-        for pair in ((reader, beyond_writer), (beyond_reader, writer)):
-            self._pumps.add(asyncio.create_task(self._pump(*pair)))
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                await self.carries.wait()
-                writer.write(data)
-        writer.close()
 
 
 async def _silent_at_commit(engine: Engine, line: Line) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import metadata
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,6 +43,7 @@ from heliograph.api import (
 from heliograph.api.auth import authenticate
 from heliograph.api.body import TooLarge
 from heliograph.api.context import ApiContext
+from heliograph.api.health import health_routes
 from heliograph.api.links import ShortLinks
 from heliograph.api.openapi import describe
 from heliograph.api.operations import Methods, Resources
@@ -50,7 +51,7 @@ from heliograph.api.problems import DO_NOT_RETRY, JSON, problem
 from heliograph.api.shapes import encode
 from heliograph.domain.errors import Code, Refusal
 from heliograph.log import get_logger
-from heliograph.store.engine import StoreUnavailable
+from heliograph.store.engine import Engine, StoreUnavailable
 
 logger = get_logger("api")
 
@@ -93,7 +94,7 @@ def create_app(context: ApiContext) -> ASGIApp:
         served |= sandbox.RESOURCES
     resources = {path: _Resource(context, methods) for path, methods in served.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
-    routes.append(Route("/healthz", _healthy))
+    routes += health_routes(context.store.engine)
     routes.append(Route("/openapi.json", _description))
     routes.append(report_files.create_route(context))
     if context.receivers:
@@ -104,9 +105,9 @@ def create_app(context: ApiContext) -> ASGIApp:
     return _ByPath(resources, others)
 
 
-def create_health_app() -> ASGIApp:
-    """Only whether the process answers: for one that takes no requests."""
-    return Router([Route("/healthz", _healthy)], redirect_slashes=False, default=_unknown_route)
+def create_health_app(engine: Engine) -> ASGIApp:
+    """Only whether the process is well: for one that takes no requests."""
+    return Router(health_routes(engine), redirect_slashes=False, default=_unknown_route)
 
 
 class _ByPath:
@@ -210,10 +211,6 @@ async def _unknown_route(scope: Scope, receive: Receive, send: Send) -> None:
         return
     detail = f"There is nothing at {scope['path'][:100]}."
     await problem(Refusal(Code.NOT_FOUND, detail, "/"))(scope, receive, send)
-
-
-async def _healthy(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 async def _description(_request: Request) -> Response:

@@ -36,7 +36,7 @@ def declare(commands: Commands) -> None:
     api.add_argument("--given", type=Given.read, help=argparse.SUPPRESS)
     worker = add_command(commands, "worker", "send, receive and report, without requests", _run_as(Role.WORKER))
     _add_sandbox(worker)
-    health = "port that answers GET /healthz, and nothing else; without it there is none"
+    health = "port that answers GET /healthz and /readyz, and nothing else; without it there is none"
     worker.add_argument("--health-port", dest="port", type=int, metavar="PORT", help=health)
     for each in (serve, api, worker):
         each.add_argument("--ready-file", type=Path, metavar="PATH", help="written once it works")
