@@ -15,6 +15,12 @@ class Line:
         self.carries.set()
         self._pumps: set[asyncio.Task[None]] = set()
 
+    def lose(self) -> None:
+        """Carry nothing more of what was joined by now, as a router does that has forgotten it; only what is new."""
+        self.carries.clear()
+        self.carries = asyncio.Event()
+        self.carries.set()
+
     @asynccontextmanager
     async def laid(self) -> AsyncIterator[str]:
         """The URL at this end."""
@@ -30,7 +36,8 @@ class Line:
             await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self.carries.wait()
+        carries = self.carries
+        await carries.wait()
         folder = parse_qs(self._to.query).get("host")
         far = (
             asyncio.open_unix_connection(f"{folder[0]}/.s.PGSQL.5432")
@@ -39,11 +46,14 @@ class Line:
         )
         beyond_reader, beyond_writer = await far
         for pair in ((reader, beyond_writer), (beyond_reader, writer)):
-            self._pumps.add(asyncio.create_task(self._pump(*pair)))
+            self._pumps.add(asyncio.create_task(_pump(carries, *pair)))
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+async def _pump(carries: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self.carries.wait()
+                await carries.wait()
                 writer.write(data)
+    finally:
         writer.close()

@@ -1,6 +1,6 @@
 """How long PostgreSQL, and the way to it, may keep anybody waiting; and sums that are put down before a commit."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from heliograph.store.tables import account_epoch, pending_counts
 from tests.lines import Line
 
 SOON = 300 * MILLISECOND
+TOGETHER = 4
 SLOW = select(func.pg_sleep(1))
 RAISE: Executable = update(account_epoch).values(epoch=account_epoch.c.epoch + 1)
 RAISE_BY = Batch({"by": MICROS}, lambda sql: update(account_epoch).values(epoch=account_epoch.c.epoch + sql.rows.c.by))
@@ -147,6 +148,34 @@ async def test_a_line_that_falls_silent_keeps_nobody_waiting_for_ever(opened: Op
             with pytest.raises(StoreUnavailable):
                 await ask(engine, line)
             line.carries.set()
+            assert len(await engine.fetch(select(literal_column("1")))) == 1
+        await engine.close()
+
+
+async def _give_up_a_transaction(engine: Engine) -> None:
+    await _execute(engine, RAISE)
+
+
+async def _give_up_a_read(engine: Engine) -> None:
+    await engine.fetch(select(literal_column("1")))
+
+
+@on_postgresql
+@pytest.mark.parametrize("give_up", [_give_up_a_transaction, _give_up_a_read])
+async def test_of_connections_that_died_together_one_is_waited_for(
+    opened: Open, prepared_database_url: str, give_up: Callable[[Engine], Awaitable[None]]
+) -> None:
+    line = Line(prepared_database_url)
+    async with line.laid() as url:
+        engine = opened(url, answer=SOON)
+        async with AsyncExitStack() as together:
+            for _ in range(TOGETHER):
+                await together.enter_async_context(engine.transaction())
+        line.lose()
+        with pytest.raises(StoreUnavailable):
+            await give_up(engine)
+        for _ in range(TOGETHER):
+            await _execute(engine, RAISE)
             assert len(await engine.fetch(select(literal_column("1")))) == 1
         await engine.close()
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import asyncpg
 from sqlalchemy import event
@@ -110,14 +110,40 @@ def postgres_engine(url: str, timeout: float, session: Mapping[str, str] | None 
     arguments = engine.dialect.create_connect_args(address)[1]
     settings = {**_SERVERS_KEEPALIVE, **(session or {})}
     chosen.append(Primary({"timeout": timeout, "server_settings": settings, **arguments}))
-    event.listen(engine.sync_engine, "checkout", _require_open)
+    idle = _Idle()
+    event.listen(engine.sync_engine, "checkout", idle.taken)
+    event.listen(engine.sync_engine, "checkin", idle.given_back)
+    event.listen(engine.sync_engine, "invalidate", idle.one_failed)
     return engine
 
 
-def _require_open(connection: Any, _record: object, _proxy: object) -> None:
-    """What was closed while nobody used it is dialled anew; without this its next user would be told."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
+class _Idle:
+    """The connections that nobody uses, of which each may have died unseen."""
+
+    def __init__(self) -> None:
+        self._connections: WeakSet[Any] = WeakSet()
+
+    def taken(self, connection: Any, _record: object, _proxy: object) -> None:
+        """What was closed while nobody used it is dialled anew; without this its next user would be told."""
+        self._connections.discard(connection.driver_connection)
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    def given_back(self, connection: Any, _record: object) -> None:
+        """It idles; None where it was given up."""
+        if connection is not None:
+            self._connections.add(connection.driver_connection)
+
+    def one_failed(self, _connection: object, _record: object, error: BaseException | None) -> None:
+        """Close them all when one of the others is given up: what made it fail or fall silent was mostly theirs too.
+
+        Else whoever asks next would wait for as long on the next of them. Those in use are left to their users.
+        """
+        if isinstance(error, DisconnectionError):
+            return  # by `taken`
+        for each in list(self._connections):
+            each.terminate()
+        self._connections.clear()
 
 
 def _each_host(arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
