@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, func, literal_column, select, update
+from sqlalchemy import Executable, func, literal_column, select, text, update
 
 from heliograph.domain.ids import OrganizationId
 from heliograph.domain.instant import HOUR, MILLISECOND
@@ -110,6 +110,24 @@ async def test_a_lock_that_is_not_given_is_a_store_that_cannot_be_asked_now(open
                 await write(transaction)
     async with waiting.transaction() as transaction:
         await write(transaction)
+
+
+@on_postgresql
+async def test_a_plan_that_a_migration_made_useless_is_a_store_that_cannot_be_asked_now(opened: Open) -> None:
+    engine, migration = opened(), opened()
+    epoch = select(account_epoch.c.epoch)
+    types = iter(["integer", "bigint"])
+
+    async def read_again() -> None:
+        async with engine.transaction() as transaction:
+            await transaction.batch(Batch({}, lambda _sql: epoch), ())
+
+    for ask in (partial(engine.fetch, epoch), read_again):
+        await ask()
+        await _execute(migration, text(f"ALTER TABLE account_epoch ALTER epoch TYPE {next(types)}"))
+        with pytest.raises(StoreUnavailable, match="cached"):
+            await ask()
+        await ask()
 
 
 @on_postgresql

@@ -430,6 +430,7 @@ UNREACHABLE = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCachedStatementError,
     sqlite3.OperationalError,
 )
 """What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up.
@@ -437,6 +438,8 @@ UNREACHABLE = (
 A time that ran out is an `OSError`. A session that was ended while it idled within its transaction mostly shows as a
 closed connection: asyncpg reads the server's last words only where it is waiting for an answer. Where it has read them
 while it was not, and the connection is not closed yet, it is "in another operation" (its issues 784 and 1069).
+
+A plan that a migration beside us made useless is made anew by whoever asks again.
 
 A disk that fails is a system error of PostgreSQL (class 58). Its internal errors and data that it finds damaged (class
 XX) are none of these: they hang on what was asked for, so a batch is done one by one, and asking again mends nothing.
