@@ -1,6 +1,7 @@
 """The schema's version, and that migrations lead to the tables the code knows."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -272,6 +273,31 @@ async def test_profiles_of_the_first_schema_are_read_and_reported_to_after_the_m
     assert found["webhook_endpoint"] == endpoint_id(organization_id, "https://example.com/hooks")
     assert to_profile(found).settings.url_shortener_settings is None
     await engine.close()
+
+
+LOADED_AT_LOCKS = """
+import asyncio, sys
+from sqlalchemy import Engine, event
+from heliograph.store.schema import migrate
+
+@event.listens_for(Engine, "before_cursor_execute")
+def note(_connection, _cursor, statement, *_):
+    if statement.startswith("LOCK TABLE"):
+        print("alembic.command" in sys.modules)
+
+asyncio.run(migrate(sys.argv[1]))
+"""
+"""A program of its own: this one has loaded everything."""
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_what_a_migration_needs_is_loaded_before_everybody_waits_for_it(database_url: str) -> None:
+    async with of_schema(database_url, "0001"):
+        pass
+    command_line = [sys.executable, "-c", LOADED_AT_LOCKS, database_url]
+    process = await asyncio.create_subprocess_exec(*command_line, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert (process.returncode, {*said.decode().split()}) == (0, {"True"})
 
 
 async def test_a_migration_that_ends_in_the_middle_has_done_nothing(database_url: str) -> None:

@@ -6,6 +6,7 @@ during an upgrade and an old program refuses what it would misread.
 
 import asyncio
 from enum import Enum
+from typing import Any
 
 from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.engine import make_url
@@ -139,6 +140,7 @@ async def _upgraded(engine: AsyncEngine) -> bool:
     Locks that are taken as statements need them wait in a circle with those of who is at work. Nor may who is at work
     wait behind ours for somebody who reads for long: False when a lock was not to be had now.
     """
+    _alembic()  # imported by now: everybody waits while the tables are locked
     try:
         async with engine.begin() as connection:
             if await connection.run_sync(_is_behind):
@@ -175,11 +177,16 @@ def _is_behind(connection: Connection) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Alembic takes a tenth of a second to import, and only this needs it.
+    command, config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _alembic() -> tuple[Any, Any]:
+    """Its commands, and how ours are configured. To import it takes a tenth of a second, and only this needs it."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", "heliograph:store/migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return command, config
