@@ -11,12 +11,13 @@ from heliograph.domain.ids import uuid7
 from heliograph.domain.instant import DAY, HOUR, MINUTE, Instant
 from heliograph.store.batch import Batch, array_arguments
 from heliograph.store.claims import CLAIM, HELD
-from heliograph.store.engine import BEGIN, Transaction
+from heliograph.store.engine import Transaction
 from heliograph.store.lanes import CLAIM_LANE, PROGRESS
 from heliograph.store.lapses import DOUBT, EXPIRE, LOSE, RECOVER, UNCONFIRM
 from heliograph.store.messages import AS_TAKEN, CANCEL, KNOWN, READ, REFUSE
 from heliograph.store.outcomes import RECORD
 from heliograph.store.partition_ddl import day_name
+from heliograph.store.postgres import BEGIN
 from heliograph.store.receipts import APPLY, BIND, OWNERS, PARTS_OF, UNMATCHED, WAITING
 from heliograph.store.store import Store
 from heliograph.store.tables import message_events, messages, receipts, webhook_deliveries

@@ -70,7 +70,7 @@ async def examine(settings: Settings) -> Report:
         return report
     store = open_store(settings)
     try:
-        with answering():
+        with answering(store.engine):
             await _examine_database(report, store, settings)
     except StoreUnavailable as error:
         advice = "See that it runs, and that database.url is right."

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     FromClause,
@@ -24,8 +25,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.types import TypeEngine
@@ -87,15 +86,25 @@ def scalar(name: str, type_: TypeEngine[Any] | None = None) -> Any:
 
 def compile_batch(batch: Batch, dialect: Dialect, now: ColumnElement[int], passing: ColumnElement[int]) -> Compiled:
     """The text of a batch for one dialect, and the order of its parameters."""
-    statement = batch.build(Sql(_rows(batch.columns, dialect.name), now, passing, INSERT[dialect.name], dialect.name))
+    statement = batch.build(
+        Sql(_rows(batch.columns, dialect.name), now, passing, insert_of(dialect.name), dialect.name)
+    )
     compiled = statement.compile(dialect=dialect)
     names = tuple(each.name for each in getattr(statement, "exported_columns", ()))
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return Compiled(str(compiled), tuple(compiled.positiontup or ()), names, constants)
 
 
-INSERT: Mapping[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-"""The INSERT of each engine, with ON CONFLICT."""
+def insert_of(dialect: str) -> Callable[..., Any]:
+    """The INSERT of an engine, with ON CONFLICT."""
+    # A process uses one of the two dialects, and each takes long to import.
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 def _rows(columns: Mapping[str, TypeEngine[Any]], dialect: str) -> FromClause | None:

@@ -2,7 +2,8 @@
 
 Transactions are begun and ended here, explicitly; SQLAlchemy runs in its autocommit mode below them. What differs
 between the engines stands in the two subclasses: how a connection is prepared, how a batch reaches the driver, how the
-clock is asked. Statements are the same.
+clock is asked. Statements are the same. PostgreSQL's stands in `postgres.py`, so that its driver and its dialect, a
+tenth of the start, are imported by who uses them.
 """
 
 import asyncio
@@ -10,22 +11,20 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-import asyncpg
-from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, event, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, event, select
 from sqlalchemy.engine import CursorResult, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
-from heliograph.clock import AnchoredClock, Clock, SystemClock, monotonic
-from heliograph.domain.instant import MILLISECOND, SECOND, Instant
-from heliograph.store.batch import INSERT, Batch, Compiled, array_arguments, compile_batch, json_arguments
-from heliograph.store.primary import postgres_engine
+from heliograph.clock import Clock, SystemClock
+from heliograph.domain.instant import SECOND
+from heliograph.store.batch import Batch, Compiled, compile_batch, insert_of, json_arguments
 from heliograph.store.tables import test_clock
 
 Row = Mapping[str, Any]
@@ -113,6 +112,10 @@ def _name_of_put(tally: tuple[Tally, Counter[str]]) -> str:
 class Engine(ABC):
     """A database."""
 
+    driver_error: type[Exception]
+    """What every error of its driver is a kind of."""
+    unreachable: tuple[type[Exception], ...]
+    """Of these, those that say what `UNREACHABLE` does."""
     _patience: float | None = None
     """Seconds that a reading statement may take."""
 
@@ -159,12 +162,12 @@ class Engine(ABC):
         Few are read at a time, so that they never have all connections: what is sent and recorded needs them.
         Raises `StoreUnavailable`, also when its turn does not come in time.
         """
-        with translated():
+        with self.translated():
             async with asyncio.timeout(patience), self._surveys:
                 return await self._read(statement, {}, None)
 
     async def _read(self, statement: Executable, parameters: Mapping[str, Any], patience: float | None) -> list[Row]:
-        with translated():
+        with self.translated():
             async with self.sqlalchemy.connect() as connection:
                 # A statement that is given up is cancelled, and its connection dropped.
                 async with asyncio.timeout(patience):
@@ -182,9 +185,13 @@ class Engine(ABC):
         """Give back every connection."""
         await self.sqlalchemy.dispose()
 
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn what says that the database cannot be used now into `StoreUnavailable`."""
+        return translated(self.unreachable)
+
     def insert(self, table: Table) -> Any:
         """The engine's INSERT, with ON CONFLICT."""
-        return INSERT[self.sqlalchemy.dialect.name](table)
+        return insert_of(self.sqlalchemy.dialect.name)(table)
 
     def compiled(self, batch: Batch) -> Compiled:
         """A batch compiled for engines like this one, once in a process."""
@@ -198,158 +205,14 @@ _COMPILED: dict[tuple[Batch, str, bool], Compiled] = {}
 """What this process has compiled: a text hangs on the kind of its database and on whether the clock can be moved."""
 
 
-BEGIN = """BEGIN;
-SET LOCAL plan_cache_mode = force_generic_plan;
-SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off;
-SET LOCAL random_page_cost = 1.1"""
-"""How PostgreSQL begins a transaction: one message to the server.
-
-What is written goes by keys: a plan is made once, and it goes along indexes whatever the planner's figures say. Left to
-itself it plans anew for every call, over all partitions of a table, which takes longer than the statement; and as it
-does not reckon with partitions that are skipped while it runs, it would rather read small ones as a whole.
-"""
-
-
-COMMIT = """SELECT pg_logical_emit_message(true, 'heliograph', '') WHERE pg_current_xact_id_if_assigned() IS NULL;
-COMMIT"""
-"""How PostgreSQL ends a transaction: one message to the server. One that has changed nothing writes an empty record.
-
-It may have found its own change, whose commit was not answered: then this server may have it alone, after a crash that
-made visible what still waited for a standby. Without a record of its own such a commit would wait for no standby, and
-what it acknowledges could be lost (P2), or claimed once more (P3).
-"""
-
-
-def _session(limits: Limits) -> dict[str, str]:
-    return {
-        "application_name": "heliograph",
-        # Statements here are short and run thousands of times a second: compiling one took 300 ms, running it 1.
-        "jit": "off",
-        "idle_in_transaction_session_timeout": f"{limits.idle // MILLISECOND}ms",
-        "lock_timeout": f"{limits.lock // MILLISECOND}ms",
-    }
-
-
-class PostgresEngine(Engine):
-    """PostgreSQL by asyncpg."""
-
-    _UTC = "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
-    _PASSING = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
-
-    def __init__(self, url: str, *, pool_size: int, connect_timeout: float, sandbox: bool, limits: Limits) -> None:
-        own = {"isolation_level": "AUTOCOMMIT", "pool_size": pool_size, "max_overflow": 0}
-        engine = postgres_engine(url, connect_timeout, _session(limits), **own)
-        super().__init__(engine, AnchoredClock(), sandbox=sandbox)
-        self._limits = limits
-        self._patience = limits.answer / SECOND
-
-    @property
-    def now(self) -> ColumnElement[int]:
-        """`statement_timestamp()`: stable within a statement, so that an index is used for what is due."""
-        return self._told_by(self._UTC)
-
-    @property
-    def passing(self) -> ColumnElement[int]:
-        """`clock_timestamp()`."""
-        return self._told_by(self._PASSING)
-
-    def _told_by(self, clock: str) -> ColumnElement[int]:
-        ahead = " + (SELECT ahead FROM test_clock)" if self.sandbox else ""
-        return literal_column(f"({clock}{ahead})", BigInteger())
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction in READ COMMITTED, on a connection of the pool."""
-        with translated():
-            async with self.sqlalchemy.connect() as connection:
-                raw = await connection.get_raw_connection()
-                driver: Any = raw.driver_connection
-                try:
-                    with _dropped_after(self._limits.answer, driver):
-                        await driver.execute(BEGIN)
-                        transaction = Transaction(self, connection, driver)
-                        yield transaction
-                        await transaction.finish()
-                        with _no_warning(driver):
-                            await driver.execute(COMMIT)
-                except BaseException as error:
-                    await _abandon(connection, driver, error)
-                    raise
-                transaction.committed()
-
-    async def run_batch(
-        self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
-    ) -> Sequence[Row]:
-        """By a prepared statement; asyncpg keeps it."""
-        compiled = self.compiled(batch)
-        found: Sequence[Row] = await driver.fetch(compiled.sql, *array_arguments(compiled, batch, rows, scalars))
-        return found
-
-    async def synchronize_clock(self) -> None:
-        """Anchor our clock to the server's."""
-        await super().synchronize_clock()
-        asked_at = monotonic()
-        rows = await self.fetch(select(literal_column(self._UTC, BigInteger()).label("told")))
-        if isinstance(self.clock, AnchoredClock):
-            self.clock.anchor(Instant(rows[0]["told"]), asked_at, monotonic())
-
-
-@contextmanager
-def _dropped_after(limit: int, driver: Any) -> Iterator[None]:
-    """Drop a connection that is still busy after so long: whoever waits for its answer is told that it is closed.
-
-    Not asyncpg's `command_timeout`, which cancels the statement: a COMMIT that waits for a standby and is cancelled is
-    committed on this server alone, and asked again it would find its own change and be acknowledged (promise P2).
-    """
-    timer = asyncio.get_running_loop().call_later(limit / SECOND, driver.terminate)
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def _no_warning(driver: Any) -> Iterator[None]:
-    """Raise `StoreUnavailable` for a COMMIT that was answered with a warning.
-
-    So answers a server whose wait for a standby somebody has cancelled: committed there, and perhaps nowhere else.
-    """
-    warnings: list[str] = []
-
-    def note(_connection: object, message: Any) -> None:
-        if message.severity_en == "WARNING":
-            warnings.append(str(message))
-
-    driver.add_log_listener(note)
-    try:
-        yield
-    finally:
-        driver.remove_log_listener(note)
-    if warnings:
-        raise StoreUnavailable(warnings[0])
-
-
-async def _abandon(connection: AsyncConnection, driver: Any, error: BaseException) -> None:
-    """Roll back, or drop a connection that can no longer be asked to, or that leads where nothing can be written.
-
-    A connection whose COMMIT is still under way (the task was cancelled) is dropped too: its state is unknown.
-    """
-    if _is_read_only(error):
-        driver.terminate()
-    try:
-        await asyncio.wait_for(driver.execute("ROLLBACK"), 5)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
-        await connection.invalidate()
-
-
-def _is_read_only(error: BaseException) -> bool:
-    cause = getattr(getattr(error, "orig", None), "__cause__", None) or error
-    return isinstance(cause, asyncpg.ReadOnlySQLTransactionError)
+SQLITE_UNREACHABLE = (sqlite3.OperationalError,)
 
 
 class SqliteEngine(Engine):
     """SQLite by aiosqlite: one connection writes, others read."""
+
+    driver_error = sqlite3.Error
+    unreachable = SQLITE_UNREACHABLE
 
     def __init__(self, url: str, *, sandbox: bool) -> None:
         engine = create_async_engine(
@@ -373,7 +236,7 @@ class SqliteEngine(Engine):
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that holds the right to write from its first moment; others of this process wait in line."""
         async with self._writing:
-            with translated():
+            with self.translated():
                 if self._writer is None:
                     self._writer = await self.sqlalchemy.connect().start()
                 raw = await self._writer.get_raw_connection()
@@ -415,47 +278,21 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-UNREACHABLE = (
-    OSError,
-    PoolTimeout,
-    OperationalError,
-    InterfaceError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCachedStatementError,
-    sqlite3.OperationalError,
-)
-"""What the drivers raise when a database cannot be reached, is going down or coming up, or gave a transaction up.
-
-A time that ran out is an `OSError`. A session that was ended while it idled within its transaction mostly shows as a
-closed connection: asyncpg reads the server's last words only where it is waiting for an answer. Where it has read them
-while it was not, and the connection is not closed yet, it is "in another operation" (its issues 784 and 1069).
-
-A plan that a migration beside us made useless is made anew by whoever asks again.
-
-A disk that fails is a system error of PostgreSQL (class 58). Its internal errors and data that it finds damaged (class
-XX) are none of these: they hang on what was asked for, so a batch is done one by one, and asking again mends nothing.
-"""
+UNREACHABLE = (OSError, PoolTimeout, OperationalError, InterfaceError)
+"""What says so of any database, beside what the drivers raise. A time that ran out is an `OSError`."""
 
 
 @contextmanager
-def translated() -> Any:
-    """Turn what stands in `UNREACHABLE`, also where SQLAlchemy wraps it, into `StoreUnavailable`."""
+def translated(of_driver: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn `UNREACHABLE` and what a driver has for it, also where SQLAlchemy wraps that, into `StoreUnavailable`."""
+    unreachable: tuple[type[Exception], ...] = (*UNREACHABLE, *of_driver)
     try:
         yield
-    except UNREACHABLE as error:
+    except unreachable as error:
         raise StoreUnavailable(_reason(error)) from error
     except DBAPIError as error:
         # SQLAlchemy has no class of its own for a server that is starting, and wraps asyncpg's in its plain one.
-        if error.connection_invalidated or isinstance(getattr(error.orig, "__cause__", None), UNREACHABLE):
+        if error.connection_invalidated or isinstance(getattr(error.orig, "__cause__", None), unreachable):
             raise StoreUnavailable(_reason(error)) from error
         raise
 
@@ -471,5 +308,7 @@ def open_engine(
     """The engine that a database URL names: `sqlite:///…` or `postgresql://…`."""
     if url.startswith("sqlite:"):
         return SqliteEngine(url, sandbox=sandbox)
+    from heliograph.store.postgres import PostgresEngine
+
     given = limits or Limits()
     return PostgresEngine(url, pool_size=pool_size, connect_timeout=connect_timeout, sandbox=sandbox, limits=given)

@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy import BigInteger, func, literal_column, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -56,27 +55,27 @@ class DatabaseFacts:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def answering(engine: Engine) -> Iterator[None]:
     """Raise `StoreUnavailable` for whatever a driver raises: a wrong password, a missing right, no such file.
 
     For who asks whether a database can be used at all; elsewhere a mistake of ours must not look like that.
     """
     try:
         yield
-    except (DBAPIError, asyncpg.PostgresError, sqlite3.Error) as error:
+    except (DBAPIError, engine.driver_error) as error:
         raise StoreUnavailable(str(getattr(error, "orig", None) or error)) from error
 
 
 async def database_facts(engine: Engine) -> DatabaseFacts:
     """Ask a database about itself. Raises `StoreUnavailable` with the reason when it does not answer."""
     await require_answer(engine)
-    with answering():
+    with answering(engine):
         return await (_sqlite_facts(engine) if isinstance(engine, SqliteEngine) else _postgres_facts(engine))
 
 
 async def require_answer(engine: Engine) -> None:
     """Raise `StoreUnavailable` with the reason unless the database answers, also when it refuses who we are."""
-    with answering():
+    with answering(engine):
         if isinstance(engine, SqliteEngine):
             _open_once(engine.sqlalchemy.url.database or "")
         await engine.fetch(select(literal_column("1")))
@@ -161,7 +160,7 @@ class _Undo(Exception):
 async def _refused_write(engine: Engine) -> str | None:
     """Why a write is refused, found by one that is rolled back: a look at the file's mode would not tell."""
     try:
-        with suppress(_Undo), answering():
+        with suppress(_Undo), answering(engine):
             async with engine.transaction() as transaction:
                 await transaction.execute(text("PRAGMA user_version = 1"))
                 raise _Undo

@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from heliograph.domain.instant import Instant, to_text
 from heliograph.log import get_logger
-from heliograph.store.engine import Engine, translated
+from heliograph.store.engine import SQLITE_UNREACHABLE, Engine, translated
 from heliograph.store.partition_ddl import BOUNDARY, LOCK_WAIT, LOOK_AGAIN, forgo, moment_of, not_now, prepare
-from heliograph.store.primary import postgres_engine
 from heliograph.store.tables import SCHEMA_VERSION, metadata, schema_version
 
 logger = get_logger("schema")
@@ -45,7 +44,7 @@ class UnusableSchema(Exception):
 
 async def schema_state(engine: Engine) -> SchemaState:
     """Compare a database with this program."""
-    with translated():
+    with engine.translated():
         async with engine.sqlalchemy.connect() as connection:
             if not await connection.run_sync(_has_version):
                 return SchemaState.EMPTY
@@ -93,20 +92,33 @@ async def refuses_from(engine: Engine) -> Instant | None:
 
 async def migrate(url: str) -> None:
     """Bring a database to this program's version; returns at once when it is there or newer."""
-    database = make_url(url)
-    if database.get_backend_name() == "sqlite":
-        engine = create_async_engine(database.set(drivername="sqlite+aiosqlite"))
-        _in_one_transaction(engine)
+    if make_url(url).get_backend_name() == "sqlite":
+        await _migrate_sqlite(url)
     else:
-        engine = postgres_engine(url, _PATIENCE)
+        await _migrate_postgres(url)
+
+
+async def _migrate_sqlite(url: str) -> None:
+    engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"))
+    _in_one_transaction(engine)
     try:
-        with translated():
-            if engine.dialect.name == "postgresql":
-                await _upgrade_postgres(engine)
-            else:
-                async with engine.begin() as connection:
-                    if await connection.run_sync(_is_behind):
-                        await connection.run_sync(_upgrade)
+        with translated(SQLITE_UNREACHABLE):
+            async with engine.begin() as connection:
+                if await connection.run_sync(_is_behind):
+                    await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+async def _migrate_postgres(url: str) -> None:
+    # Only who has a PostgreSQL imports its driver.
+    from heliograph.store.postgres import POSTGRES_UNREACHABLE
+    from heliograph.store.primary import postgres_engine
+
+    engine = postgres_engine(url, _PATIENCE)
+    try:
+        with translated(POSTGRES_UNREACHABLE):
+            await _upgrade_postgres(engine)
     finally:
         await engine.dispose()
 
