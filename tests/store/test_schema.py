@@ -106,6 +106,35 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(prepared_database_u
     await engine.close()
 
 
+SQLITE_CONDITIONS = """
+SELECT name, substr(sql, instr(sql, ' WHERE ') + 7) AS condition FROM sqlite_master
+WHERE type = 'index' AND sql LIKE '% WHERE %'
+"""
+CONDITIONS = """
+SELECT relname::text AS name, translate(pg_get_expr(indpred, indrelid), '()', '') AS condition
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indpred IS NOT NULL AND NOT relispartition AND pg_table_is_visible(indexrelid)
+"""
+DIVIDED = """
+SELECT relname::text AS name, pg_get_partkeydef(oid) AS by_range FROM pg_class
+WHERE relkind = 'p' AND pg_table_is_visible(oid)
+"""
+
+
+async def test_the_migrations_say_what_the_tables_note_of_each_database(prepared_database_url: str) -> None:
+    engine = open_engine(prepared_database_url)
+    conditions = {
+        index.name: index.info["where"] for table in metadata.sorted_tables for index in table.indexes if index.info
+    }
+    divided = {table.name: f"RANGE ({table.info['by_day_of']})" for table in metadata.sorted_tables if table.info}
+    postgres = engine.sqlalchemy.dialect.name == "postgresql"
+    found = await engine.fetch(text(CONDITIONS if postgres else SQLITE_CONDITIONS))
+    assert {row["name"]: row["condition"] for row in found} == conditions
+    if postgres:
+        assert {row["name"]: row["by_range"] for row in await engine.fetch(text(DIVIDED))} == divided
+    await engine.close()
+
+
 async def test_of_several_that_migrate_at_once_one_does_it(database_url: str) -> None:
     if database_url.startswith("sqlite"):
         return  # SQLite is for one process, and lets one write at a time

@@ -1,8 +1,8 @@
 """Who does not want to be written to, and what they are answered."""
 
-from sqlalchemy import Column, ForeignKey, Index, Table, Text, text
+from sqlalchemy import Column, ForeignKey, Index, Table, Text
 
-from heliograph.store.tables.base import Id, Micros, metadata
+from heliograph.store.tables.base import Id, Micros, metadata, where
 
 opt_outs = Table(
     "opt_outs",
@@ -23,8 +23,7 @@ Index(
     opt_outs.c.profile_id,
     opt_outs.c.sender,
     unique=True,
-    postgresql_where=text("ended_at IS NULL"),
-    sqlite_where=text("ended_at IS NULL"),
+    info=where("ended_at IS NULL"),
 )
 
 autoresponses = Table(

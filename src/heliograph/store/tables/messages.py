@@ -1,8 +1,8 @@
 """Messages in both directions, and what carriers say of them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
-from heliograph.store.tables.base import Id, Micros, metadata
+from heliograph.store.tables.base import Id, Micros, by_day_of, metadata, where
 
 messages = Table(
     "messages",
@@ -39,55 +39,48 @@ messages = Table(
     Column("facts", Text, nullable=False, comment="JSON: Facts"),
     Column("answers", Id, comment="the inbound message that it answers by itself; such a reply passes an opt-out"),
     Index("ix_messages_organization", "organization_id", "id"),
-    postgresql_partition_by="RANGE (id)",
+    info=by_day_of("id"),
 )
 
 # For those alone who ask for `valid_until > 0`: a claim goes along its lane, whatever the planner makes of its figures.
 Index(
     "ix_messages_valid_until",
     messages.c.valid_until,
-    postgresql_where=text("due_at IS NOT NULL AND valid_until > 0"),
-    sqlite_where=text("due_at IS NOT NULL AND valid_until > 0"),
+    info=where("due_at IS NOT NULL AND valid_until > 0"),
 )
 Index(
     "ix_messages_deadline",
     messages.c.deadline_at,
-    postgresql_where=text("deadline_at IS NOT NULL"),
-    sqlite_where=text("deadline_at IS NOT NULL"),
+    info=where("deadline_at IS NOT NULL"),
 )
 Index(
     "ix_messages_group",
     messages.c.group_id,
-    postgresql_where=text("group_id IS NOT NULL"),
-    sqlite_where=text("group_id IS NOT NULL"),
+    info=where("group_id IS NOT NULL"),
 )
 Index(
     "ix_messages_receipt_key",
     messages.c.receipt_key,
     messages.c.carrier,
-    postgresql_where=text("receipt_key IS NOT NULL"),
-    sqlite_where=text("receipt_key IS NOT NULL"),
+    info=where("receipt_key IS NOT NULL"),
 )
 Index(
     "ix_messages_lane",
     messages.c.carrier,
     messages.c.due_at,
-    postgresql_where=text("due_at IS NOT NULL"),
-    sqlite_where=text("due_at IS NOT NULL"),
+    info=where("due_at IS NOT NULL"),
 )
 Index(
     "ix_messages_in_doubt",
     messages.c.recipient,
     messages.c.carrier,
-    postgresql_where=text("in_doubt"),
-    sqlite_where=text("in_doubt"),
+    info=where("in_doubt"),
 )
 Index(
     "ix_messages_waiting_recipient",
     messages.c.recipient,
     messages.c.organization_id,
-    postgresql_where=text("due_at IS NOT NULL"),
-    sqlite_where=text("due_at IS NOT NULL"),
+    info=where("due_at IS NOT NULL"),
 )
 
 message_parts = Table(
@@ -103,7 +96,7 @@ message_parts = Table(
     Column("error", Text, comment="JSON: DeliveryError"),
     Column("at", Micros),
     Index("ix_message_parts_receipt_key", "receipt_key", "carrier"),
-    postgresql_partition_by="RANGE (message_id)",
+    info=by_day_of("message_id"),
 )
 
 message_events = Table(
@@ -115,7 +108,7 @@ message_events = Table(
     Column("status", Text, nullable=False),
     Column("at", Micros, nullable=False),
     Column("detail", Text),
-    postgresql_partition_by="RANGE (message_id)",
+    info=by_day_of("message_id"),
 )
 
 receipts = Table(
@@ -132,20 +125,18 @@ receipts = Table(
     Column("recipient", Text, comment="whom its message went to, where the carrier says so"),
     Column("sender", Text, comment="whom it came from, likewise"),
     Column("text", Text, comment="the beginning of the message, where the carrier repeats it"),
-    postgresql_partition_by="RANGE (id)",
+    info=by_day_of("id"),
 )
 Index(
     "ix_receipts_unmatched",
     receipts.c.receipt_key,
     receipts.c.carrier,
-    postgresql_where=text("message_id IS NULL"),
-    sqlite_where=text("message_id IS NULL"),
+    info=where("message_id IS NULL"),
 )
 Index(
     "ix_receipts_unmatched_id",
     receipts.c.id,
-    postgresql_where=text("message_id IS NULL"),
-    sqlite_where=text("message_id IS NULL"),
+    info=where("message_id IS NULL"),
 )
 
 inbound_messages = Table(
@@ -171,8 +162,7 @@ Index(
     inbound_messages.c.carrier,
     inbound_messages.c.carrier_reference,
     unique=True,
-    postgresql_where=text("carrier_reference IS NOT NULL"),
-    sqlite_where=text("carrier_reference IS NOT NULL"),
+    info=where("carrier_reference IS NOT NULL"),
 )
 
 refused_inbound = Table(

@@ -1,8 +1,8 @@
 """What the service keeps of itself: its version, its clock, its nodes and carriers, and its jobs."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
-from heliograph.store.tables.base import Id, Micros, metadata
+from heliograph.store.tables.base import Id, Micros, metadata, where
 
 schema_version = Table(
     "schema_version",
@@ -76,8 +76,7 @@ jobs = Table(
 Index(
     "ix_jobs_due",
     jobs.c.due_at,
-    postgresql_where=text("due_at IS NOT NULL"),
-    sqlite_where=text("due_at IS NOT NULL"),
+    info=where("due_at IS NOT NULL"),
 )
 
 job_pages = Table(

@@ -1,8 +1,8 @@
 """What others are told: keys, deliveries, attempts and endpoints."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
-from heliograph.store.tables.base import Id, Micros, metadata
+from heliograph.store.tables.base import Id, Micros, by_day_of, metadata, where
 
 webhook_keys = Table(
     "webhook_keys",
@@ -42,14 +42,13 @@ webhook_deliveries = Table(
     Column("reason", Text, comment="why it ended without an attempt"),
     Index("ix_webhook_deliveries_organization", "organization_id", "id"),
     Index("ix_webhook_deliveries_event", "event_id"),
-    postgresql_partition_by="RANGE (id)",
+    info=by_day_of("id"),
 )
 Index(
     "ix_webhook_deliveries_due",
     webhook_deliveries.c.endpoint,
     webhook_deliveries.c.due_at,
-    postgresql_where=text("due_at IS NOT NULL"),
-    sqlite_where=text("due_at IS NOT NULL"),
+    info=where("due_at IS NOT NULL"),
 )
 
 webhook_attempts = Table(
@@ -67,7 +66,7 @@ webhook_attempts = Table(
     Column("response_headers", Text, comment="JSON: array of pairs"),
     Column("response_body", Text),
     Column("detail", Text, comment="why there was no answer"),
-    postgresql_partition_by="RANGE (id)",
+    info=by_day_of("id"),
 )
 
 webhook_endpoints = Table(
