@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph import outgoing
 from heliograph.domain.delivery import Fault
-from heliograph.outgoing import Guard, OutgoingFailure, read_url
+from heliograph.outgoing import OutgoingFailure
+from heliograph.outgoing.client import Guard, _few
+from heliograph.outgoing.urls import read_url
 from tests.outgoing.endpoints import (
     ANY_HOST,
     OK,
@@ -238,7 +239,7 @@ def test_the_longest_name_can_be_called() -> None:
 
 
 async def test_a_name_that_changes_its_address_is_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "NAME_KEPT", 0)
+    monkeypatch.setattr("heliograph.outgoing.client.NAME_KEPT", 0)
     addresses = iter(["127.0.0.2", "127.0.0.1"])
     goodbye = says_and_hangs_up(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     async with (
@@ -300,5 +301,5 @@ async def test_where_loopback_is_open_nothing_else_is(host: str) -> None:
 
 def test_of_a_long_list_of_addresses_only_the_first_are_dialled() -> None:
     addresses = [f"8.8.8.{n}" for n in range(200)] + [f"2606:4700::{n}" for n in range(200)]
-    few = outgoing._few(addresses)
+    few = _few(addresses)
     assert few == [*addresses[:4], *addresses[200:204]]

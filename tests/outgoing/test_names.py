@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from heliograph import outgoing
 from heliograph.domain.delivery import Fault
 from heliograph.domain.instant import MILLISECOND
-from heliograph.outgoing import Guard, OutgoingOptions
+from heliograph.outgoing import OutgoingOptions
+from heliograph.outgoing.client import LOOK_UPS, LOOK_UPS_OF_A_DOMAIN, Guard, _Names
+from heliograph.outgoing.interface import LookUp
 from tests.outgoing.endpoints import (
     ANSWERS,
     LOCAL,
@@ -44,7 +45,7 @@ def _unpronounceable(host: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("look_up", [_no_name, _unpronounceable, leads_to()])
-async def test_a_name_without_an_address_is_told_as_such(look_up: outgoing.LookUp) -> None:
+async def test_a_name_without_an_address_is_told_as_such(look_up: LookUp) -> None:
     async with client(look_up=look_up) as http:
         ended = await failure(http, "http://hooks.example/")
     assert ended.fault is Fault.NO_NAME
@@ -111,7 +112,7 @@ async def test_a_dead_name_server_holds_up_no_other_name() -> None:
     async with endpoint() as place, client(look_up=look_up) as http:
         dead = [
             asyncio.create_task(failure(http, f"http://n{n}.dead.test:{place.port}/", 300 * MILLISECOND))
-            for n in range(2 * outgoing.LOOK_UPS)
+            for n in range(2 * LOOK_UPS)
         ]
         assert {ended.fault for ended in await asyncio.gather(*dead)} == {Fault.OTHER}
         assert (await post(http, f"http://alive.example:{place.port}/")).status == 200
@@ -125,7 +126,7 @@ async def test_a_place_for_look_ups_is_given_back_when_the_look_up_ends() -> Non
         held.wait()
         return ["127.0.0.1"]
 
-    names = [f"n{n}.slow.test" for n in range(3 * outgoing.LOOK_UPS_OF_A_DOMAIN)]
+    names = [f"n{n}.slow.test" for n in range(3 * LOOK_UPS_OF_A_DOMAIN)]
     async with endpoint() as place, client(look_up=look_up) as http:
         posts = [asyncio.create_task(post(http, f"http://{name}:{place.port}/")) for name in names]
         held.set()
@@ -137,7 +138,7 @@ async def test_a_failure_of_the_resolver_itself_reaches_the_caller_and_keeps_no_
         raise LookupError(host)
 
     async with client(look_up=broken) as http:
-        for _ in range(2 * outgoing.LOOK_UPS_OF_A_DOMAIN):
+        for _ in range(2 * LOOK_UPS_OF_A_DOMAIN):
             with pytest.raises(LookupError):
                 await post(http, "http://hooks.example/")
 
@@ -149,7 +150,7 @@ async def test_where_no_thread_can_be_had_the_name_is_not_resolved_and_no_place_
         url = f"http://hooks.example:{place.port}/"
         with monkeypatch.context() as scarcity:
             scarcity.setattr(threading.Thread, "start", _no_thread)
-            for _ in range(2 * outgoing.LOOK_UPS_OF_A_DOMAIN):
+            for _ in range(2 * LOOK_UPS_OF_A_DOMAIN):
                 assert (await failure(http, url)).fault is Fault.NO_NAME
         assert (await post(http, url)).status == 200
 
@@ -166,8 +167,8 @@ async def test_a_request_given_up_while_it_waits_for_a_look_up_keeps_no_place() 
         held.wait()
         return ["127.0.0.1"]
 
-    names = outgoing._Names(look_up, Guard(LOCAL))
-    slow = [f"n{n}.d{n // outgoing.LOOK_UPS_OF_A_DOMAIN}.test" for n in range(2 * outgoing.LOOK_UPS)]
+    names = _Names(look_up, Guard(LOCAL))
+    slow = [f"n{n}.d{n // LOOK_UPS_OF_A_DOMAIN}.test" for n in range(2 * LOOK_UPS)]
     waiting = [asyncio.create_task(names.resolve(name)) for name in slow]
     await asked.wait()
     for task in waiting:

@@ -8,7 +8,8 @@ from heliograph.carriers.media import MediaLimits
 from heliograph.carriers.upstream_standing import Pauses
 from heliograph.carriers.upstream_webhooks import read_public_key
 from heliograph.domain.instant import SECOND
-from heliograph.outgoing import OutgoingFailure, read_url
+from heliograph.outgoing import OutgoingFailure
+from heliograph.outgoing.urls import read_url
 
 _NAME = regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", ASCII).fullmatch
 _KEY = regex(r"[!-~]+", ASCII).fullmatch

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from heliograph import server
+from heliograph import outgoing, server
 from heliograph.commands.arguments import Commands, Run, add_command
 from heliograph.commands.failure import CommandFailed
 from heliograph.commands.processes import Given, run_processes
@@ -106,8 +106,10 @@ async def serve_until_signal(
         if ready_file is not None:
             server.write_ready_file(ready_file, running.ready())
         announce(running)
-        _settle_memory()
         supervision.works()
+        _settle_memory()
+        if role is not Role.API:
+            await _load_what_sends()
         await stop.wait()
         supervision.stops()
 
@@ -121,6 +123,15 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+
+
+async def _load_what_sends() -> None:
+    """Import what calls are made with, beside the requests that are answered already.
+
+    The first webhook would wait for it otherwise.
+    """
+    await asyncio.to_thread(outgoing.load)
+    gc.freeze()
 
 
 def run_with_uvloop(main: Coroutine[Any, Any, None]) -> None:

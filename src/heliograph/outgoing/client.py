@@ -1,30 +1,12 @@
-"""The one guarded HTTP client: everything that leaves over HTTP goes through it (design, decision 10).
-
-URL, read strictly --> name looked up, on a thread of its own
-                   --> addresses vetted; those refused are dropped
-                   --> socket made for one address, vetted again --> that address dialled --> TLS --> request
-                   --> head of the answer --> body, up to a size --> HttpAnswer
-at every step      --> OutgoingFailure: a fault of `domain.delivery` and a sentence fit for a tenant
-
-What is vetted is what is dialled: a socket comes from `Guard.socket` alone, which is given the very address that it is
-about to be connected to, so no second look-up lies between. A connection that is kept and used again was vetted when
-it was dialled; its peer cannot change.
-
-Left out on purpose: redirects are answers, not followed; no proxy, no .netrc, no cookies, nothing from the environment;
-bodies are not decompressed; nothing is sent twice, for only the caller knows whether a repeat is safe. A server that
-hung up on a kept connection is called anew as long as nothing was written; once something was, it is a failure.
-"""
+"""The client itself, on aiohttp: names looked up, addresses vetted, connections kept, answers read."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from re import ASCII
-from re import compile as regex
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from threading import Thread
 from weakref import WeakValueDictionary
 
@@ -36,13 +18,17 @@ from yarl import URL
 
 from heliograph.clock import monotonic
 from heliograph.domain.delivery import Fault
-from heliograph.domain.instant import MILLISECOND, SECOND, duration_text
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-LookUp = Callable[[str], Sequence[str]]
-"""The addresses of a name, as text. Runs on a thread and may block; `OSError` says that there are none."""
+from heliograph.domain.instant import SECOND, duration_text
+from heliograph.outgoing.interface import (
+    Address,
+    HttpAnswer,
+    LookUp,
+    OutgoingFailure,
+    OutgoingOptions,
+    refusal,
+    stopped,
+)
+from heliograph.outgoing.urls import read_url
 
 IDLE = 1.5
 """Seconds that a connection is kept for the next request.
@@ -66,21 +52,12 @@ LOOK_UPS_OF_A_DOMAIN = 4
 ADDRESSES_OF_A_FAMILY = 4
 """How many of a name's IPv4 and of its IPv6 addresses are dialled: a long list must not make a scanner of us."""
 
-LONGEST_AUTHORITY = 253 + len(":65535")
-"""Characters of the longest name that DNS can carry (RFC 1035, 2.3.4) and a port."""
-
 # What is handed out of IPv6 (RFC 4291, 2.4), and what DNS64 makes of public IPv4 addresses (RFC 6052). ssrfguard's
 # table names what is special within these, and leaves open what lies beside them.
 _IPV6 = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
 # Beside what is not public: a public address that on Azure is the host's own agent, and hands out credentials.
 _AGENT = Block(IPv4Network("168.63.129.16/32"), "Cloud agent (Azure)", "", Reach.DENIED)
 _DENIED = AddressTable((*DEFAULT_DENIED.blocks, _AGENT))
-
-_CONTROL = regex(r"[\x00-\x20\x7f]")
-_URL = regex(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?:[/?#].*)?", ASCII)
-_HOST = regex(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:@\\%]+)(?::[0-9]{0,5})?", ASCII)
-# A host of which the last label is a number is an IPv4 address, in whatever way it is written (WHATWG URL, 3.5).
-_NUMERIC = regex(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?", ASCII)
 
 # X509_V_ERR_*, openssl/x509_vfy.h; the ssl module gives them no names.
 _CERTIFICATE_FAULTS = {
@@ -104,131 +81,54 @@ _FAULTS: tuple[tuple[type[Exception], Fault, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingOptions:
-    """What may be reached, and how much of an answer is read."""
-
-    allow: tuple[Network, ...] = ()
-    """Networks that may be reached though they are not public."""
-    loopback: bool = False
-    """This machine may be reached: for the sandbox."""
-    connect: int = 1_500 * MILLISECOND
-    """Microseconds for the name, the connection and TLS together; after these it is "no connection"."""
-    largest_answer: int = 64 * 1024
-    """Bytes of an answer's body that are read; the connection is dropped at the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What came back."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    """As they stood, in order; read as ISO 8859-1 (RFC 9110, 5.5)."""
-    body: bytes
-    """Not decompressed, whatever `Content-Encoding` says."""
-    cut: bool
-    """The body is not whole: it was larger than is read, or the time or the connection ended before it did."""
-
-
-class OutgoingFailure(Exception):
-    """No answer. `detail` says why in a sentence that tells a tenant nothing about this side's network.
-
-    `sent` says that bytes of the request may have left; when it is False, none has. A request without a body is not
-    watched, and taken as sent once there was an address to dial.
-    """
-
-    def __init__(self, fault: Fault, detail: str, *, sent: bool = False) -> None:
-        super().__init__(detail)
-        self.fault = fault
-        self.detail = detail
-        self.sent = sent
-
-
 def system_addresses(host: str) -> Sequence[str]:
     """Ask the system's resolver, /etc/hosts included. Raises `OSError`; `UnicodeError` for what cannot be a name."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [str(address[0]) for *_, address in found]
 
 
-class OutgoingHttp:
-    """Makes requests to URLs that strangers chose. A service; it can be started again after a stop.
+class Client:
+    """An open client: its connections, and what it remembers of names. Made within an event loop, for which it is."""
 
-    It sets no bound on requests at once and knows no tenants: the caller decides who may have how many under way.
-
-    `tls` replaces the system's trust store, which OpenSSL finds; `look_up` replaces the system's resolver.
-    """
-
-    def __init__(
-        self, options: OutgoingOptions, *, tls: ssl.SSLContext | None = None, look_up: LookUp = system_addresses
-    ) -> None:
+    def __init__(self, options: OutgoingOptions, tls: ssl.SSLContext | None, look_up: LookUp | None) -> None:
         self._options = options
         self._guard = Guard(options)
         self._tls = tls
-        self._look_up = look_up
-        self._session: aiohttp.ClientSession | None = None
+        self._look_up = look_up or system_addresses
+        self._session = self._open()
+        self._closed = False
 
-    async def start(self) -> None:
-        """Be ready for requests."""
-        if self._session is None:
-            self._session = self._open()
-
-    async def stop(self) -> None:
-        """Close all connections; a request under way fails with `Fault.OTHER`. Look-ups that block are left behind."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def post(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        *,
-        timeout: int,  # noqa: ASYNC109 - as of `request`
-    ) -> HttpAnswer:
-        """Send `body` to `url`; see `request`."""
-        return await self.request("POST", url, body=body, headers=headers, timeout=timeout)
+    async def close(self) -> None:
+        """Close all connections; a request under way fails. Look-ups that block are left behind."""
+        self._closed = True
+        await self._session.close()
 
     async def request(
         self,
         method: str,
         url: str,
-        *,
         headers: Mapping[str, str],
-        body: bytes | None = None,
+        body: bytes | None,
+        *,
         timeout: int,  # noqa: ASYNC109 - `asyncio.timeout` around it would lose an answer of which the body drips
-        largest: int | None = None,
-        until: int | None = None,
+        largest: int | None,
+        until: int | None,
     ) -> HttpAnswer:
-        """Make one request and return the answer, whatever its status.
-
-        Everything is over after `timeout` microseconds, from the look-up of the name to the last byte of the body.
-        Once the status is known there is an answer: a body that is too large, still dripping at the time-out, or
-        ended early is cut, for whether a webhook was taken hangs on the status alone.
-
-        `largest` replaces `OutgoingOptions.largest_answer`. `until` is a moment of `clock.monotonic`, judged when the
-        connection stands: from then on a request with a body does not leave any more, and fails unsent.
-
-        Raises `OutgoingFailure`; `ValueError` when a header holds a line break; `RuntimeError` when not started.
-        """
-        session = self._session
-        if session is None:
-            raise RuntimeError("OutgoingHttp is not started")
+        """As of `OutgoingHttp.request`."""
         target = read_url(url)
         gate = _Gate(until, passed=body is None)
         deadline = asyncio.get_running_loop().time() + timeout / SECOND
         try:
             async with asyncio.timeout_at(deadline):
-                response = await _send(session, method, target, headers, body, gate)
+                response = await _send(self._session, method, target, headers, body, gate)
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
             # Nobody cancelled us: the look-up that we waited for ended with the session.
-            raise _stopped(gate) from None
+            raise stopped(sent=gate.passed) from None
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            ours = session is not self._session
-            raise (_stopped(gate) if ours else _failure(error, target, timeout, gate)) from error
+            given_up = stopped(sent=gate.passed) if self._closed else _failure(error, target, timeout, gate)
+            raise given_up from error
         return await self._read(response, deadline, self._options.largest_answer if largest is None else largest)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -287,49 +187,6 @@ async def _send(
         except aiohttp.ClientOSError:
             if payload is None or not payload.unsent or tries == TRIES_UNSENT:
                 raise
-
-
-def read_url(text: str) -> URL:
-    """The URL to call. Raises `OutgoingFailure` for one that is not plain http or https to a host and a port.
-
-    Stricter than the parser behind it, which drops tabs and line breaks and an empty user name: nothing that two
-    programs could read in two ways is called. The host's address is judged later.
-    """
-    if _CONTROL.search(text):
-        raise _refusal("The URL holds a space or a control character.")
-    parts = _URL.fullmatch(text)
-    if parts is None or parts["scheme"].lower() not in {"http", "https"}:
-        raise _refusal("The URL does not begin with http:// or https://.")
-    if "@" in parts["authority"]:
-        raise _refusal("The URL holds a user name or a password.")
-    if len(parts["authority"]) > LONGEST_AUTHORITY:
-        raise _refusal("The URL names a host longer than a name can be.")
-    try:
-        url = URL(text)
-        host, port = url.raw_host, url.port
-    except ValueError as error:
-        raise _refusal("The URL names no host that can be called.") from error
-    if not host or not port or _HOST.fullmatch(parts["authority"]) is None:
-        raise _refusal("The URL names no host that can be called, or no port.")
-    if _NUMERIC.fullmatch(host) and not _is_dotted_quad(host):
-        raise _refusal("The URL holds an IPv4 address that is not written as four decimal numbers.")
-    return url
-
-
-def _is_dotted_quad(host: str) -> bool:
-    try:
-        IPv4Address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _refusal(detail: str) -> OutgoingFailure:
-    return OutgoingFailure(Fault.REFUSED_ADDRESS, detail)
-
-
-def _stopped(gate: "_Gate") -> OutgoingFailure:
-    return OutgoingFailure(Fault.OTHER, "The request was given up because the service stopped.", sent=gate.passed)
 
 
 def _is_cancelled() -> bool:
@@ -428,7 +285,7 @@ class Guard:
         """A socket to connect to the address in `info`. Raises `OutgoingFailure` when it is not permitted."""
         family, kind, protocol, _, address = info
         if not self.permits(str(address[0])):
-            raise _refusal("The host is at an address that may not be called.")
+            raise refusal("The host is at an address that may not be called.")
         return socket.socket(family, kind, protocol)
 
 
@@ -468,7 +325,7 @@ class _Names(AbstractResolver):
             raise OutgoingFailure(Fault.NO_NAME, f"The name {host} has no address.")
         permitted = _few([text for text in found if self._guard.permits(text)])
         if not permitted:
-            raise _refusal(f"The name {host} leads to an address that may not be called.")
+            raise refusal(f"The name {host} leads to an address that may not be called.")
         return [_result(host, port, text) for text in permitted]
 
     async def close(self) -> None:
