@@ -42,8 +42,10 @@ from heliograph.domain.receipt import PartOutcome, Receipt, fold, forms, normal
 from heliograph.domain.text import MAX_PARTS, RequestedEncoding, encode
 from heliograph.outgoing import OutgoingHttp
 from heliograph.settings import Settings
+from heliograph.smpp_wiring import smpp_options
 from heliograph.store.engine import StoreUnavailable
-from heliograph.wiring import CONNECT, outgoing_options, smpp_options, upstream_options
+from heliograph.upstream_wiring import upstream_options
+from heliograph.wiring import CONNECT, outgoing_options
 
 PATIENCE = 30 * SECOND
 """How long the carrier may take until it is bound, and again to take the message."""
