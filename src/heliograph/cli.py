@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from heliograph.commands.arguments import Commands, Run, add_command
@@ -103,11 +102,12 @@ def _wanted(words: Sequence[str]) -> Sequence[str]:
 
 def _module(name: str) -> Any:
     """A module of commands, imported now."""
-    # Imports leave no garbage, and looking for it took a sixth of their time.
+    # Imports leave no garbage, and looking for it took a sixth of their time. Nor is it to be looked for later.
     gc.disable()
     try:
         return import_module(f"heliograph.commands.{name}")
     finally:
+        gc.freeze()
         gc.enable()
 
 
@@ -140,9 +140,11 @@ _COMMANDS: Mapping[str, str] = {
 
 
 class _Version(argparse.Action):
-    """Looked up when it is asked for: that takes longer than all the rest of the parser."""
+    """Looked up when it is asked for: that takes longer than all the rest of the parser, its import included."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             print(f"heliograph {version('heliograph')}")
         except PackageNotFoundError:

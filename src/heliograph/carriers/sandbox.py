@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Protocol
@@ -33,8 +34,6 @@ from heliograph.domain.text import Encoded, split
 from heliograph.service import Loop
 
 NAME = "sandbox"
-# Those that Python knows by itself: what a machine adds would make a test pass on one and fail on another.
-_TYPES = MimeTypes()
 RECEIPTS_AT_ONCE = 500
 NEVER = Instant(2**62)
 ROOM = 1_000_000
@@ -202,7 +201,7 @@ class SandboxCarrier(Loop):
             recipient=message.to,
             text=message.text,
             subject=message.subject,
-            media=tuple(Media(url, _TYPES.guess_type(urlsplit(url).path)[0]) for url in message.media_urls),
+            media=tuple(Media(url, _types().guess_type(urlsplit(url).path)[0]) for url in message.media_urls),
         )
         return await self.inbox.message(arrival)
 
@@ -266,6 +265,15 @@ def _arrival(message: Message, now: Instant) -> HandsetMessage:
         media_urls=[each.url for each in message.facts.media],
         arrived_at=now,
     )
+
+
+@cache
+def _types() -> MimeTypes:
+    """Those that Python knows by itself: what a machine adds would make a test pass on one and fail on another.
+
+    Made when a handset sends media, for Python reads the machine's own all the same.
+    """
+    return MimeTypes()
 
 
 class _Record:
