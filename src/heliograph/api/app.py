@@ -93,7 +93,7 @@ def create_app(context: ApiContext) -> ASGIApp:
     if context.sandbox is not None:
         served |= sandbox.RESOURCES
     resources = {path: _Resource(context, methods) for path, methods in served.items()}
-    routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
+    routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items() if "{" in path]
     routes += health_routes(context.store.engine)
     routes.append(Route("/openapi.json", _description))
     routes.append(report_files.create_route(context))
@@ -111,7 +111,10 @@ def create_health_app(engine: Engine) -> ASGIApp:
 
 
 class _ByPath:
-    """A path without parameters needs no pattern: sending takes one look-up, and 8 us less, than the search does."""
+    """A path without parameters needs no pattern: sending takes one look-up, and 8 us less, than the search does.
+
+    Nor do the others wait at the start, or be searched for, among patterns that are never reached.
+    """
 
     def __init__(self, resources: Mapping[str, ASGIApp], others: ASGIApp) -> None:
         self._resources = resources
