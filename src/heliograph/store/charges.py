@@ -34,7 +34,7 @@ def charged(columns: Any) -> ColumnElement[bool]:
 
 def fact(engine: Engine, facts: ColumnElement[Any], name: str) -> ColumnElement[Any]:
     """A member of the facts as text; a list as JSON."""
-    if engine.sqlalchemy.dialect.name == "sqlite":
+    if engine.dialect.name == "sqlite":
         return func.json_extract(facts, literal_column(f"'$.{name}'"))
     return cast(facts, JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
 

@@ -13,19 +13,23 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
+import sqlalchemy
 from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, event, select
-from sqlalchemy.engine import CursorResult, make_url
+from sqlalchemy.engine import CursorResult, Dialect, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
 from heliograph.clock import Clock, SystemClock
 from heliograph.domain.instant import SECOND
 from heliograph.store.batch import Batch, Compiled, compile_batch, insert_of, json_arguments
+from heliograph.store.connections import Connection, dispose
 from heliograph.store.tables import test_clock
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 Row = Mapping[str, Any]
 
@@ -59,7 +63,7 @@ Tally = Callable[["Transaction", Mapping[str, int]], Awaitable[None]]
 class Transaction:
     """One transaction of one connection."""
 
-    def __init__(self, engine: "Engine", connection: AsyncConnection, driver: Any) -> None:
+    def __init__(self, engine: "Engine", connection: Connection, driver: Any) -> None:
         self.engine = engine
         self._connection = connection
         self._driver = driver
@@ -101,7 +105,7 @@ class Transaction:
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Run one statement of SQLAlchemy Core."""
-        return cast("CursorResult[Any]", await self._connection.execute(statement, parameters))
+        return await self._connection.execute(statement, parameters)
 
 
 def _name_of_put(tally: tuple[Tally, Counter[str]]) -> str:
@@ -119,11 +123,28 @@ class Engine(ABC):
     _patience: float | None = None
     """Seconds that a reading statement may take."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, *, sandbox: bool) -> None:
-        self.sqlalchemy = engine
+    def __init__(self, engine: sqlalchemy.Engine, clock: Clock, *, sandbox: bool) -> None:
+        self._engine = engine
         self.clock = clock
         self.sandbox = sandbox
         self._surveys = asyncio.Semaphore(SURVEYS)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What SQLAlchemy knows of this kind of database, its name first."""
+        return self._engine.dialect
+
+    @property
+    def sqlalchemy(self) -> "AsyncEngine":
+        """The same connections, with all that SQLAlchemy can do with them."""
+        # It imports the ORM, which nobody needs who sends messages.
+        from sqlalchemy.ext.asyncio import AsyncEngine
+
+        return AsyncEngine(self._engine)
+
+    def connect(self) -> Connection:
+        """A connection of the pool, as an async context."""
+        return Connection(self._engine)
 
     @property
     @abstractmethod
@@ -168,7 +189,7 @@ class Engine(ABC):
 
     async def _read(self, statement: Executable, parameters: Mapping[str, Any], patience: float | None) -> list[Row]:
         with self.translated():
-            async with self.sqlalchemy.connect() as connection:
+            async with self.connect() as connection:
                 # A statement that is given up is cancelled, and its connection dropped.
                 async with asyncio.timeout(patience):
                     result = await connection.execute(statement, {**self.moment(), **parameters})
@@ -183,7 +204,7 @@ class Engine(ABC):
 
     async def close(self) -> None:
         """Give back every connection."""
-        await self.sqlalchemy.dispose()
+        await dispose(self._engine)
 
     def translated(self) -> AbstractContextManager[None]:
         """Turn what says that the database cannot be used now into `StoreUnavailable`."""
@@ -191,13 +212,13 @@ class Engine(ABC):
 
     def insert(self, table: Table) -> Any:
         """The engine's INSERT, with ON CONFLICT."""
-        return insert_of(self.sqlalchemy.dialect.name)(table)
+        return insert_of(self.dialect.name)(table)
 
     def compiled(self, batch: Batch) -> Compiled:
         """A batch compiled for engines like this one, once in a process."""
-        key = (batch, self.sqlalchemy.dialect.name, self.sandbox)
+        key = (batch, self.dialect.name, self.sandbox)
         if (compiled := _COMPILED.get(key)) is None:
-            compiled = _COMPILED[key] = compile_batch(batch, self.sqlalchemy.dialect, self.now, self.passing)
+            compiled = _COMPILED[key] = compile_batch(batch, self.dialect, self.now, self.passing)
         return compiled
 
 
@@ -215,13 +236,18 @@ class SqliteEngine(Engine):
     unreachable = SQLITE_UNREACHABLE
 
     def __init__(self, url: str, *, sandbox: bool) -> None:
-        engine = create_async_engine(
+        engine = sqlalchemy.create_engine(
             make_url(url).set(drivername="sqlite+aiosqlite"), isolation_level="AUTOCOMMIT", pool_size=4, max_overflow=4
         )
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite)
         super().__init__(engine, SystemClock(), sandbox=sandbox)
         self._writing = asyncio.Lock()
-        self._writer: AsyncConnection | None = None
+        self._writer: Connection | None = None
+
+    @property
+    def file(self) -> str:
+        """Where it is, as SQLite names it."""
+        return self._engine.url.database or ""
 
     @property
     def now(self) -> ColumnElement[int]:
@@ -238,9 +264,8 @@ class SqliteEngine(Engine):
         async with self._writing:
             with self.translated():
                 if self._writer is None:
-                    self._writer = await self.sqlalchemy.connect().start()
-                raw = await self._writer.get_raw_connection()
-                driver: Any = raw.driver_connection
+                    self._writer = await self.connect().start()
+                driver = await self._writer.driver()
                 try:
                     await driver.execute("BEGIN IMMEDIATE")
                     transaction = Transaction(self, self._writer, driver)

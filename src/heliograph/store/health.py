@@ -77,7 +77,7 @@ async def require_answer(engine: Engine) -> None:
     """Raise `StoreUnavailable` with the reason unless the database answers, also when it refuses who we are."""
     with answering(engine):
         if isinstance(engine, SqliteEngine):
-            _open_once(engine.sqlalchemy.url.database or "")
+            _open_once(engine.file)
         await engine.fetch(select(literal_column("1")))
 
 

@@ -12,12 +12,15 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from re import compile as regex
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from heliograph.domain.instant import DAY, MILLISECOND, Instant
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 PARTITIONED: Mapping[str, str] = {
     "messages": "id",
@@ -76,7 +79,7 @@ def moment_of(key: str) -> Instant:
     return Instant(int(key.replace("-", "")[:12], 16) * MILLISECOND)
 
 
-async def prepare(engine: AsyncEngine) -> None:
+async def prepare(engine: "AsyncEngine") -> None:
     """Do beforehand, while everybody is at work, what reads whole tables; `adopt` then takes no time.
 
     Does nothing where there are no tables yet, or where they are partitioned.
@@ -97,7 +100,7 @@ async def prepare(engine: AsyncEngine) -> None:
                 await connection.exec_driver_sql(f"ALTER TABLE {table} VALIDATE CONSTRAINT {_BOUND}")
 
 
-async def forgo(engine: AsyncEngine) -> None:
+async def forgo(engine: "AsyncEngine") -> None:
     """Take back what `prepare` did: the bound would refuse the messages of a later day."""
     await _patiently(engine, f"DROP INDEX IF EXISTS {EVENTS_BY_MESSAGE}")
     async with engine.connect() as connection:
@@ -106,7 +109,7 @@ async def forgo(engine: AsyncEngine) -> None:
         await _patiently(engine, f"ALTER TABLE {table} DROP CONSTRAINT {_BOUND}")
 
 
-async def _patiently(engine: AsyncEngine, statement: str) -> None:
+async def _patiently(engine: "AsyncEngine", statement: str) -> None:
     """Run what needs a strong lock for a moment, again and again until it is had."""
     while True:
         try:

@@ -46,7 +46,7 @@ class Partitions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.usable = engine.sqlalchemy.dialect.name == "postgresql"
+        self.usable = engine.dialect.name == "postgresql"
         """Whether the database has any."""
 
     async def known(self) -> Mapping[str, Sequence[Partition]]:
@@ -110,7 +110,7 @@ async def locked(transaction: Transaction, *, usable: bool = True) -> bool:
 
 async def nothing_goes(transaction: Transaction) -> None:
     """Wait for who forgets, and let nobody forget until this transaction ends; on SQLite who writes is alone."""
-    if transaction.engine.sqlalchemy.dialect.name == "postgresql":
+    if transaction.engine.dialect.name == "postgresql":
         await transaction.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import BigInteger, ColumnElement, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heliograph.clock import AnchoredClock, monotonic
 from heliograph.domain.instant import MILLISECOND, SECOND, Instant
 from heliograph.store.batch import Batch, array_arguments
+from heliograph.store.connections import Connection
 from heliograph.store.engine import Engine, Limits, Row, StoreUnavailable, Transaction
 from heliograph.store.primary import postgres_engine
 
@@ -107,9 +107,8 @@ class PostgresEngine(Engine):
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction in READ COMMITTED, on a connection of the pool."""
         with self.translated():
-            async with self.sqlalchemy.connect() as connection:
-                raw = await connection.get_raw_connection()
-                driver: Any = raw.driver_connection
+            async with self.connect() as connection:
+                driver = await connection.driver()
                 try:
                     with _dropped_after(self._limits.answer, driver):
                         await driver.execute(BEGIN)
@@ -175,7 +174,7 @@ def _no_warning(driver: Any) -> Iterator[None]:
         raise StoreUnavailable(warnings[0])
 
 
-async def _abandon(connection: AsyncConnection, driver: Any, error: BaseException) -> None:
+async def _abandon(connection: Connection, driver: Any, error: BaseException) -> None:
     """Roll back, or drop a connection that can no longer be asked to, or that leads where nothing can be written.
 
     A connection whose COMMIT is still under way (the task was cancelled) is dropped too: its state is unknown.

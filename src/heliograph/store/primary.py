@@ -17,10 +17,9 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import asyncpg
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 GRACE = 0.25
 """Seconds that others have to answer too, once one primary has: a frozen server must not hold up whoever dials."""
@@ -98,22 +97,25 @@ class Primary:
         return best.connection
 
 
-def postgres_engine(url: str, timeout: float, session: Mapping[str, str] | None = None, **options: Any) -> AsyncEngine:
+def postgres_engine(url: str, timeout: float, session: Mapping[str, str] | None = None, **options: Any) -> Engine:
     """SQLAlchemy's engine whose connections all lead to the primary; `timeout`, seconds, is to reach one host."""
     address = make_url(url).set(drivername="postgresql+asyncpg")
     chosen: list[Primary] = []
 
-    async def creator() -> Any:
+    async def dial() -> Any:
         return await chosen[0].dial()
 
-    engine = create_async_engine(address, async_creator=creator, **options)
+    def creator() -> Any:
+        return engine.dialect.loaded_dbapi.connect(async_creator_fn=dial)
+
+    engine = create_engine(address, creator=creator, **options)
     arguments = engine.dialect.create_connect_args(address)[1]
     settings = {**_SERVERS_KEEPALIVE, **(session or {})}
     chosen.append(Primary({"timeout": timeout, "server_settings": settings, **arguments}))
     idle = _Idle()
-    event.listen(engine.sync_engine, "checkout", idle.taken)
-    event.listen(engine.sync_engine, "checkin", idle.given_back)
-    event.listen(engine.sync_engine, "invalidate", idle.one_failed)
+    event.listen(engine, "checkout", idle.taken)
+    event.listen(engine, "checkin", idle.given_back)
+    event.listen(engine, "invalidate", idle.one_failed)
     return engine
 
 

@@ -6,18 +6,20 @@ during an upgrade and an old program refuses what it would misread.
 
 import asyncio
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from heliograph.domain.instant import Instant, to_text
 from heliograph.log import get_logger
 from heliograph.store.engine import SQLITE_UNREACHABLE, Engine, translated
 from heliograph.store.partition_ddl import BOUNDARY, LOCK_WAIT, LOOK_AGAIN, forgo, moment_of, not_now, prepare
 from heliograph.store.tables import SCHEMA_VERSION, metadata, schema_version
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 logger = get_logger("schema")
 
@@ -45,7 +47,7 @@ class UnusableSchema(Exception):
 async def schema_state(engine: Engine) -> SchemaState:
     """Compare a database with this program."""
     with engine.translated():
-        async with engine.sqlalchemy.connect() as connection:
+        async with engine.connect() as connection:
             if not await connection.run_sync(_has_version):
                 return SchemaState.EMPTY
             row = (await connection.execute(select(*schema_version.c))).one()
@@ -80,7 +82,7 @@ async def refuses_from(engine: Engine) -> Instant | None:
 
     None for any other, and while a migration is under way.
     """
-    if engine.sqlalchemy.dialect.name != "postgresql":
+    if engine.dialect.name != "postgresql":
         return None
     rows = await engine.fetch(BOUNDARY)
     if not rows:
@@ -99,6 +101,9 @@ async def migrate(url: str) -> None:
 
 
 async def _migrate_sqlite(url: str) -> None:
+    # It imports the ORM, as `Engine.sqlalchemy` says; so below.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"))
     _in_one_transaction(engine)
     try:
@@ -112,10 +117,12 @@ async def _migrate_sqlite(url: str) -> None:
 
 async def _migrate_postgres(url: str) -> None:
     # Only who has a PostgreSQL imports its driver.
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from heliograph.store.postgres import POSTGRES_UNREACHABLE
     from heliograph.store.primary import postgres_engine
 
-    engine = postgres_engine(url, _PATIENCE)
+    engine = AsyncEngine(postgres_engine(url, _PATIENCE))
     try:
         with translated(POSTGRES_UNREACHABLE):
             await _upgrade_postgres(engine)
@@ -123,7 +130,7 @@ async def _migrate_postgres(url: str) -> None:
         await engine.dispose()
 
 
-async def _upgrade_postgres(engine: AsyncEngine) -> None:
+async def _upgrade_postgres(engine: "AsyncEngine") -> None:
     """What takes long is done before, beside everybody's work; then all of it in one short transaction, or nothing.
 
     One program does both: the others wait for it.
@@ -146,7 +153,7 @@ async def _upgrade_postgres(engine: AsyncEngine) -> None:
             await holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
 
 
-async def _upgraded(engine: AsyncEngine) -> bool:
+async def _upgraded(engine: "AsyncEngine") -> bool:
     """Upgrade in one transaction that has every table to itself before it changes the first.
 
     Locks that are taken as statements need them wait in a circle with those of who is at work. Nor may who is at work
@@ -172,7 +179,7 @@ def _lock_all(connection: Connection) -> None:
         connection.execute(text(f"LOCK TABLE {', '.join(there)} IN ACCESS EXCLUSIVE MODE"))
 
 
-def _in_one_transaction(engine: AsyncEngine) -> None:
+def _in_one_transaction(engine: "AsyncEngine") -> None:
     """Let SQLite keep all of a migration or nothing: left to itself, its driver begins no transaction for DDL."""
     event.listen(engine.sync_engine, "connect", lambda raw, _record: setattr(raw, "isolation_level", None))
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
