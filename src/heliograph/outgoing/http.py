@@ -85,7 +85,10 @@ class OutgoingHttp:
     async def _open(self) -> "Client":
         if not self._started:
             raise RuntimeError("OutgoingHttp is not started")
-        client = await asyncio.to_thread(load)
+        try:
+            client = await asyncio.to_thread(load)
+        except RuntimeError:  # no thread is to be had
+            client = load()
         if not self._started:
             raise stopped(sent=False)
         if self._client is None:
