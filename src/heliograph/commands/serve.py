@@ -106,8 +106,8 @@ async def serve_until_signal(
         if ready_file is not None:
             server.write_ready_file(ready_file, running.ready())
         announce(running)
-        supervision.works()
         _settle_memory()
+        supervision.works()
         if role is not Role.API:
             await _load_what_sends()
         await stop.wait()
