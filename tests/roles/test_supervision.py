@@ -1,14 +1,17 @@
 """What the system's service manager hears of a process, as systemd would: who says it counts."""
 
+import asyncio
 import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from heliograph.commands.supervision import Supervision
 from heliograph.settings import ServiceManager, service_manager
 from heliograph.store.schema import migrate
 from heliograph.testing.server_process import ServerProcess
@@ -26,6 +29,7 @@ class Manager:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.settimeout(60)
         self._socket.bind(address)
+        self.address = address
         told = (f"NOTIFY_SOCKET={address}", f"WATCHDOG_USEC={PATIENCE}")
         self.program = ("env", *told, sys.executable, "-m", "heliograph")
 
@@ -83,6 +87,21 @@ def test_it_hears_that_a_process_works_and_still_does_until_it_stops(manager: Ma
     ended = manager.until("STOPPING=1")
     assert {word for word, _ in [*begun[:-1], *working, *ended[:-1]]} == {"WATCHDOG=1"}
     assert {who for _, who in [*begun, *working, *ended]} == {pid}
+
+
+async def test_that_it_works_is_said_again_to_a_manager_that_had_no_room_for_it(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, suppress(BlockingIOError):
+        others.setblocking(False)
+        while others.sendto(b"STATUS=full", manager.address):
+            pass
+    async with Supervision() as supervision:
+        supervision.works()
+        said = await asyncio.to_thread(manager.until, "READY=1")
+    assert {word for word, _ in said} == {"STATUS=full", "READY=1"}
 
 
 async def test_it_hears_of_several_processes_from_their_parent_alone(

@@ -6,12 +6,15 @@ event loop no longer turns goes silent, and is killed and begun again by whoever
 
 import socket
 
-from heliograph.domain.instant import HOUR
+from heliograph.domain.instant import HOUR, MILLISECOND
 from heliograph.log import get_logger
 from heliograph.service import InContext, Loop
 from heliograph.settings import service_manager
 
 logger = get_logger("supervision")
+
+AGAIN = 100 * MILLISECOND
+"""Until a manager is told again that had no room for what it waits for: it gives a process up that is never ready."""
 
 
 class Supervision(Loop, InContext):
@@ -22,10 +25,13 @@ class Supervision(Loop, InContext):
     def __init__(self) -> None:
         super().__init__()
         self._manager = service_manager()
+        self._unsaid = False
 
     def works(self) -> None:
         """All that the process does has begun."""
-        self._say("READY=1")
+        self._unsaid = not self._say("READY=1")
+        if self._unsaid:
+            self.wake()
 
     def stops(self) -> None:
         """The process finishes what it has in hand."""
@@ -33,17 +39,22 @@ class Supervision(Loop, InContext):
 
     async def run_pass(self) -> int:
         """Say that the event loop turns, twice as often as is wanted."""
-        if not self._manager.patience:
-            return HOUR
-        self._say("WATCHDOG=1")
-        return self._manager.patience // 2
+        if self._unsaid:
+            self._unsaid = not self._say("READY=1")
+        if self._manager.patience:
+            self._say("WATCHDOG=1")
+        turns = self._manager.patience // 2 or HOUR
+        return min(turns, AGAIN) if self._unsaid else turns
 
-    def _say(self, word: str) -> None:
+    def _say(self, word: str) -> bool:
+        """Whether it was heard, or nobody listens."""
         if not self._manager.address:
-            return
+            return True
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as saying:
                 saying.setblocking(False)
                 saying.sendto(word.encode(), self._manager.address)
         except OSError as error:
             logger.warning("the service manager was not told", action="not_notified", reason=str(error))
+            return False
+        return True
