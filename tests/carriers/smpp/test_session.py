@@ -421,6 +421,38 @@ def test_any_word_says_that_the_peer_is_there(body: Body) -> None:
     assert peer.session.next_deadline() == peer.now + 20 * SECOND
 
 
+def test_a_peer_that_says_nothing_while_it_owes_an_answer_is_asked_and_given_nothing_until_it_speaks() -> None:
+    peer = bound(window=2, response_timeout=5 * SECOND, enquire_interval=60 * SECOND)
+    peer.submits("one", "two")
+    assert peer.after(5 * SECOND) == [Unanswered("one", Reason.NO_ANSWER), Unanswered("two", Reason.NO_ANSWER)]
+    peer.session.submit("three", TEXT, peer.now)
+    assert peer.session.room == 0
+    (asked,) = peer.sent()
+    assert asked.body == EnquireLink()
+    peer.says(EnquireLinkResp(), asked.sequence)
+    assert [each.body for each in peer.sent()] == [TEXT]
+    assert peer.session.room == 1
+
+
+def test_a_peer_that_stays_silent_then_is_given_up_with_nothing_more_in_doubt() -> None:
+    peer = bound(window=1, response_timeout=5 * SECOND, enquire_interval=60 * SECOND)
+    peer.submits("one")
+    peer.after(5 * SECOND)
+    peer.session.submit("two", TEXT, peer.now + 1)
+    peer.sent()
+    assert peer.after(5 * SECOND) == [NotSent("two", Reason.DEAD), Closed(Reason.DEAD)]
+
+
+def test_a_peer_that_answers_others_meanwhile_is_not_asked() -> None:
+    peer = bound(window=2, response_timeout=5 * SECOND)
+    peer.submits("one")
+    peer.now += 3 * SECOND
+    (sequence,) = peer.submits("two")
+    peer.says(SubmitSmResp("id"), sequence)
+    assert peer.after(2 * SECOND) == [Unanswered("one", Reason.NO_ANSWER)]
+    assert (peer.sent(), peer.session.room) == ([], 2)
+
+
 def test_a_peer_that_talks_is_not_asked() -> None:
     peer = bound(enquire_interval=20 * SECOND)
     peer.now += 19 * SECOND

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from heliograph.carriers.smpp import smsc as smsc_module
-from heliograph.carriers.smpp.events import Answered, Closed, PeerUnbinding, Reason, Unanswered
+from heliograph.carriers.smpp.events import Answered, Closed, NotSent, PeerUnbinding, Reason, Unanswered
 from heliograph.carriers.smpp.pdu import (
     BindTransceiver,
     CancelSm,
@@ -294,6 +294,17 @@ async def test_in_silence_a_link_looks_dead(start: Start) -> None:
         smsc.silence(True)
         assert isinstance(await esme.link.submit(TEXT), Unanswered)
         assert await esme.events.get() == Closed(Reason.DEAD)
+
+
+async def test_in_silence_a_link_is_given_one_window(start: Start) -> None:
+    smsc = await start()
+    async with bound(smsc.port, window=2, response_timeout=200 * MILLISECOND, enquire_interval=DAY) as esme:
+        smsc.silence(True)
+        for end in await asyncio.gather(*(esme.link.submit(TEXT) for _ in range(2))):
+            assert isinstance(end, Unanswered)
+        assert isinstance(await esme.link.submit(TEXT), NotSent)
+        assert await esme.events.get() == Closed(Reason.DEAD)
+    assert len(smsc.submits) == 2
 
 
 async def test_after_silence_a_receipt_that_was_held_comes(start: Start) -> None:

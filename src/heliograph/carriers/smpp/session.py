@@ -129,7 +129,7 @@ class Options:
     response_timeout: int = 30 * SECOND
     """For an answer, and for room in the window before that unless the request says less."""
     enquire_interval: int = 30 * SECOND
-    """Silence of the peer after which it is asked whether it is there."""
+    """Silence of the peer after which it is asked whether it is there; it is asked sooner when it owes an answer."""
     unbind_timeout: int = 1 * MINUTE
     """For all that is in hand when unbinding begins."""
 
@@ -202,12 +202,14 @@ class Session:
         self._state_deadline: int | None = None
         self._heard_at = 0
         self._enquired_at: int | None = None
+        # It has said nothing since a request left whose answer did not come.
+        self._owes = False
         self._peer_unbound = False
 
     @property
     def room(self) -> int:
-        """Requests that would leave at once if they were given now."""
-        if self.state is not State.BOUND:
+        """Requests that would leave at once if they were given now: none while we ask whether the peer is there."""
+        if self.state is not State.BOUND or self._enquired_at is not None:
             return 0
         return max(0, self.options.window - len(self._in_flight) - len(self._waiting))
 
@@ -297,9 +299,12 @@ class Session:
     def bytes_to_send(self, now: int) -> bytes:
         """What is to be written now, each byte once; what was handed out is taken as sent.
 
-        A request whose time is over stops those behind it, until `tick` takes it away.
+        A request whose time is over stops those behind it, until `tick` takes it away. A peer that is asked whether it
+        is there is given nothing more until it says something: nobody would know whether it took it.
         """
         out, self._out = self._out, []
+        if self._enquired_at is not None:
+            return b"".join(out)
         waiting, in_flight, options = self._waiting, self._in_flight, self.options
         while waiting and len(in_flight) < options.window and waiting[0].deadline > now:
             next_one = waiting.popleft()
@@ -357,6 +362,7 @@ class Session:
 
     def _give_up(self, sequence: int) -> Unanswered:
         request = self._late[sequence] = self._in_flight.pop(sequence)
+        self._owes = self._owes or self._heard_at <= request.deadline - self.options.response_timeout
         if len(self._late) > LATE_KEPT:
             self._late.popitem(last=False)
         return Unanswered(request.key, Reason.NO_ANSWER)
@@ -367,7 +373,7 @@ class Session:
             return None
         if self._enquired_at is not None:
             return self._enquired_at + self.options.response_timeout
-        return self._heard_at + self.options.enquire_interval
+        return self._heard_at + (0 if self._owes else self.options.enquire_interval)
 
     def _state_timed_out(self, now: int) -> list[Event]:
         if self.state is State.BINDING:
@@ -403,6 +409,7 @@ class Session:
         """Whatever the peer says, it is there: also an answer to something else than our enquire_link."""
         self._heard_at = now
         self._enquired_at = None
+        self._owes = False
 
     def _take_malformed(self, found: Malformed, now: int) -> list[Event]:
         unusable = Unusable(found.sequence, found.command, found.answer, found.reason)
