@@ -60,7 +60,10 @@ class Proxy:
                 continue
 
     async def _ready(self) -> set[str]:
-        reader, writer = await asyncio.open_unix_connection(str(self._control))
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._control))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return set()  # it has not begun
         writer.write(b"show servers state ready\n")
         lines = (await reader.read()).decode().splitlines()
         writer.close()

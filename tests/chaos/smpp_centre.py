@@ -23,6 +23,7 @@ LINE_LIMIT = 1 << 20
 _SUBMIT = re.compile(r"link \d+: (?:submit|data)_sm #")
 _DELIVERED = re.compile(r"link \d+: (.+): ESME_ROK$")
 _BOUND = re.compile(r"link \d+: bound by ")
+_ENDED = re.compile(r"link \d+: ended: ")
 
 
 class SmscProcess:
@@ -41,6 +42,8 @@ class SmscProcess:
         """Submits that were said to be written down, of all runs."""
         self.bound = 0
         """Binds that were accepted, of all runs."""
+        self.ended = 0
+        """Links that came to an end, bound or not, of all runs."""
         self.delivered: Counter[str] = Counter()
         """What was answered with ROK, as `receipt DELIVRD for ID` or `message FROM -> TO`; and how often."""
 
@@ -84,10 +87,21 @@ class SmscProcess:
         wanted = self.written + count
         await self.until(lambda: self.written >= wanted)
 
+    async def silent_until(self, submits: int, links: int) -> None:
+        """Fall silent; return once so many more submits came, or so many links were hung up on for it."""
+        self.does("silence on")
+        submits, links = self.written + submits, self.ended + links
+        await self.until(lambda: self.written >= submits or self.ended >= links)
+
     async def more_binds(self, count: int) -> None:
         """Return once so many more binds were accepted."""
         wanted = self.bound + count
         await self.until(lambda: self.bound >= wanted)
+
+    async def more_ends(self, count: int) -> None:
+        """Return once so many more links have come to an end."""
+        wanted = self.ended + count
+        await self.until(lambda: self.ended >= wanted)
 
     async def stats(self) -> dict[str, int]:
         """What it counts."""
@@ -113,6 +127,7 @@ class SmscProcess:
         self.lines.append(line)
         self.written += _SUBMIT.match(line) is not None
         self.bound += _BOUND.match(line) is not None
+        self.ended += _ENDED.match(line) is not None
         if (told := _DELIVERED.match(line)) is not None:
             self.delivered[told[1]] += 1
 

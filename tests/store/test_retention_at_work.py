@@ -16,7 +16,7 @@ from heliograph.domain.lifecycle import Status
 from heliograph.store.deliveries import NothingToTell
 from heliograph.store.engine import StoreUnavailable, Transaction
 from heliograph.store.lanes import Delivery, LaneClaim
-from heliograph.store.partition_ddl import day_name
+from heliograph.store.partition_ddl import day_name, first_id
 from heliograph.store.partitions import AHEAD, Partition
 from heliograph.store.retention import Ages, Forgotten
 from heliograph.store.schema import UnusableSchema
@@ -275,6 +275,24 @@ async def test_coming_days_are_made_while_others_write(store: Store, beside: Sto
     names = [part.name for part in (await store.partitions.known())["messages"]]
     assert day_name("messages", store.clock.now() // DAY + AHEAD) in names
     assert await ids(store, messages) == {each.id for each in sent}
+
+
+async def test_who_was_on_the_way_to_the_rest_when_a_day_is_made_finds_the_day(store: Store, beside: Store) -> None:
+    if not partitioned(store):
+        pytest.skip("no partitions here")
+    store.clock.offset += 5 * DAY
+    day = store.clock.now() // DAY
+    name, low, high = day_name("messages", day), first_id(day), first_id(day + 1)
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+    async with beside.engine.transaction() as making:
+        await making.execute(text(f"CREATE TABLE {name} (LIKE messages INCLUDING ALL)"))
+        attach = f"ALTER TABLE messages ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')"
+        await making.execute(text(attach))
+        sending = asyncio.ensure_future(accepted(store))
+        async with asyncio.timeout(60):
+            while not (await making.execute(text(asked))).all():
+                continue
+    assert await ids(store, messages) == {(await sending).id}
 
 
 async def test_who_does_not_own_the_tables_is_told_so(store: Store, prepared_database_url: str) -> None:
