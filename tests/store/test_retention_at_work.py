@@ -292,7 +292,8 @@ async def test_who_was_on_the_way_to_the_rest_when_a_day_is_made_finds_the_day(s
         async with asyncio.timeout(60):
             while not (await making.execute(text(asked))).all():
                 continue
-    assert await ids(store, messages) == {(await sending).id}
+    sent = await sending
+    assert await ids(store, messages) == {sent.id}
 
 
 async def test_who_does_not_own_the_tables_is_told_so(store: Store, prepared_database_url: str) -> None:

@@ -35,8 +35,8 @@ A session that was ended while it idled within its transaction mostly shows as a
 server's last words only where it is waiting for an answer. Where it has read them while it was not, and the connection
 is not closed yet, it is "in another operation" (its issues 784 and 1069).
 
-A plan that a migration beside us made useless is made anew by whoever asks again. The only checks here are the bounds of
-partitions: a row that was on its way to the rest when its day was made violates them, and finds its day at the next try.
+A plan that a migration beside us made useless is made anew by whoever asks again. The only checks here are the bounds
+of partitions: a row that was on its way to the rest when its day was made violates them, and finds its day next time.
 
 A disk that fails is a system error of PostgreSQL (class 58). Its internal errors and data that it finds damaged (class
 XX) are none of these: they hang on what was asked for, so a batch is done one by one, and asking again mends nothing.
