@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,16 +14,10 @@ import asyncpg
 
 from tests.chaos.evidence import seen
 from tests.databases import _initialise, _memory_folder, _owner, _programs_for, _wait_until_ready
+from tests.ports import free_port
 
 # A server that is killed keeps what it wrote; only a power loss would need these.
 _NOT_DURABLE = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB")
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Member:

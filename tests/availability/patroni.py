@@ -18,9 +18,9 @@ import asyncpg
 import msgspec
 
 from heliograph.domain.instant import MILLISECOND
-from tests.availability.pair import free_port
 from tests.chaos.evidence import seen
 from tests.databases import _memory_folder, _owner, _programs_for
+from tests.ports import free_port
 
 NAMES = ("one", "two", "three")
 PROGRAMS = ("etcd", "patroni")

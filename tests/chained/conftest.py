@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chained.pair import Carrier, Ours, Pictures, Theirs, free_port, ours
+from tests.chained.pair import Carrier, Ours, Pictures, Theirs, ours
+from tests.ports import free_port
 
 _PEOPLE = count(3_000_000)
 

@@ -7,7 +7,6 @@ A is no sandbox: its clock is the machine's, its rates are on, its carriers are 
 that A gives it with each message, and what handsets write at the webhook URL of its profile, which is A's too.
 """
 
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from heliograph.domain.signing_keys import keys_at
 from heliograph.store.store import Store
 from heliograph.testing.server_process import ServerProcess
 from heliograph.webhooks.signing import public_key
+from tests.ports import free_port
 from tests.webhook_receiver import Receiver, Told
 from tests.wire import TOLL_FREE, Accounts, Answer, Caller, later
 
@@ -33,12 +33,6 @@ PATIENCE = 60
 """Seconds after which what was waited for does not come any more."""
 B_SETTINGS = {"SANDBOX__RECEIPT_DELAY": "0", "LOG__LEVEL": "warning"}
 A_SETTINGS = {"SCHEDULE__MIN_LEAD": "0", "SCHEDULE__CANCEL_CUTOFF": "0", "LOG__LEVEL": "warning"}
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 class _Signalling(list[Told]):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chained.pair import Between, Carrier, Ours, Theirs, free_port, ours
+from tests.chained.pair import Between, Carrier, Ours, Theirs, ours
+from tests.ports import free_port
 from tests.wire import Accounts
 
 PERSON = "+17735550123"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.settings import clean_environment, load
-from tests.chained.pair import free_port
+from tests.ports import free_port
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "carriers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

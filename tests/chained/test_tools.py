@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.chained.conftest import Pair
-from tests.chained.pair import Carrier, Theirs, free_port, ours
+from tests.chained.pair import Carrier, Theirs, ours
+from tests.ports import free_port
 from tests.terminal import Terminal
 
 

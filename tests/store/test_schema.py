@@ -220,7 +220,7 @@ async def test_a_migration_that_was_killed_is_told_of_with_the_moment_it_matters
             assert await refuses_from(engine) is None  # another has it in hand
             await migrating.execute(text("ROLLBACK"))
         late = message(refused)
-        with pytest.raises(IntegrityError):
+        with pytest.raises(StoreUnavailable, match="before_partitions"):
             async with engine.transaction() as transaction:
                 await transaction.execute(insert(messages).values(late))
         await migrate(url)
