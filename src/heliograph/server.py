@@ -50,11 +50,12 @@ from heliograph.presence import Presence, this_process
 from heliograph.service import Service
 from heliograph.settings import Settings
 from heliograph.store.accounts import ApiKey
-from heliograph.store.engine import Engine, SqliteEngine, StoreUnavailable, open_engine
+from heliograph.store.engine import Engine, StoreUnavailable, open_engine
 from heliograph.store.health import require_answer
 from heliograph.store.pace import take_requests
 from heliograph.store.partitions import Partitions
 from heliograph.store.schema import SchemaState, migrate, require_usable, schema_state
+from heliograph.store.sqlite import SqliteEngine
 from heliograph.store.store import Store
 from heliograph.webhooks.sender import WebhookOptions, WebhookSender
 from heliograph.webhooks.signing import public_key

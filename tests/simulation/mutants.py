@@ -17,8 +17,8 @@ from heliograph.dispatch.upkeep import Upkeep
 from heliograph.domain.instant import SECOND
 from heliograph.domain.lifecycle import Change, Status
 from heliograph.domain.outcome import RepeatPolicy
-from heliograph.store.engine import SqliteEngine
 from heliograph.store.messages import CancelAnswer, Cancellation
+from heliograph.store.sqlite import SqliteEngine
 from heliograph.store.store import Store
 from heliograph.store.tables import messages
 from heliograph.store.writer import GroupCommit

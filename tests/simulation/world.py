@@ -26,7 +26,7 @@ import pytest
 
 from heliograph import clock, randomness
 from heliograph.domain.instant import MILLISECOND, SECOND
-from heliograph.store import engine
+from heliograph.store import sqlite
 
 BEGINNING = 1_790_000_000 * SECOND
 """When every history begins; in microseconds since 1970."""
@@ -108,7 +108,7 @@ class World:
             (clock, "time", _Time(self)),
             (randomness, "secrets", _Secrets(self.chance)),
             (randomness, "new_id", randomness._Ids().new),
-            (engine, "SQLITE_BUSY_MS", 0),
+            (sqlite, "BUSY_MS", 0),
             (aiosqlite.core.Connection, "__init__", connect),
         ]
         with pytest.MonkeyPatch.context() as change:

@@ -2,29 +2,28 @@
 
 Transactions are begun and ended here, explicitly; SQLAlchemy runs in its autocommit mode below them. What differs
 between the engines stands in the two subclasses: how a connection is prepared, how a batch reaches the driver, how the
-clock is asked. Statements are the same. PostgreSQL's stands in `postgres.py`, so that its driver and its dialect, a
-tenth of the start, are imported by who uses them.
+clock is asked. Statements are the same. Each stands in a module of its own, `sqlite.py` and `postgres.py`, so that its
+driver and its dialect, of PostgreSQL's a tenth of the start, are imported by who uses them.
 """
 
 import asyncio
-import sqlite3
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Table, bindparam, event, select
-from sqlalchemy.engine import CursorResult, Dialect, make_url
+from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy.engine import CursorResult, Dialect
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql import Executable
 
-from heliograph.clock import Clock, SystemClock
+from heliograph.clock import Clock
 from heliograph.domain.instant import SECOND
-from heliograph.store.batch import Batch, Compiled, compile_batch, insert_of, json_arguments
+from heliograph.store.batch import Batch, Compiled, compile_batch, insert_of
 from heliograph.store.connections import Connection, dispose
 from heliograph.store.tables import test_clock
 
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 Row = Mapping[str, Any]
-
-SQLITE_BUSY_MS = 10_000
-"""How long SQLite waits for another process's write, such as a command line beside a running server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,83 +222,6 @@ _COMPILED: dict[tuple[Batch, str, bool], Compiled] = {}
 """What this process has compiled: a text hangs on the kind of its database and on whether the clock can be moved."""
 
 
-SQLITE_UNREACHABLE = (sqlite3.OperationalError,)
-
-
-class SqliteEngine(Engine):
-    """SQLite by aiosqlite: one connection writes, others read."""
-
-    driver_error = sqlite3.Error
-    unreachable = SQLITE_UNREACHABLE
-
-    def __init__(self, url: str, *, sandbox: bool) -> None:
-        engine = sqlalchemy.create_engine(
-            make_url(url).set(drivername="sqlite+aiosqlite"), isolation_level="AUTOCOMMIT", pool_size=4, max_overflow=4
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        super().__init__(engine, SystemClock(), sandbox=sandbox)
-        self._writing = asyncio.Lock()
-        self._writer: Connection | None = None
-
-    @property
-    def file(self) -> str:
-        """Where it is, as SQLite names it."""
-        return self._engine.url.database or ""
-
-    @property
-    def now(self) -> ColumnElement[int]:
-        """The machine's clock, given with each statement: SQLite has none of its own that tells microseconds."""
-        return bindparam("now", type_=BigInteger())
-
-    def moment(self) -> dict[str, int]:
-        """The machine's clock, the test offset included."""
-        return {"now": self.clock.now()}
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction that holds the right to write from its first moment; others of this process wait in line."""
-        async with self._writing:
-            with self.translated():
-                if self._writer is None:
-                    self._writer = await self.connect().start()
-                driver = await self._writer.driver()
-                try:
-                    await driver.execute("BEGIN IMMEDIATE")
-                    transaction = Transaction(self, self._writer, driver)
-                    yield transaction
-                    await transaction.finish()
-                    await driver.execute("COMMIT")
-                except BaseException:
-                    # Queued behind what the thread still does for a cancelled task; with nothing begun it says so.
-                    with suppress(sqlite3.OperationalError):
-                        await driver.execute("ROLLBACK")
-                    raise
-                transaction.committed()
-
-    async def run_batch(
-        self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
-    ) -> Sequence[Row]:
-        """By one call into the connection's thread."""
-        compiled = self.compiled(batch)
-        arguments = json_arguments(compiled, rows, {**self.moment(), **scalars})
-        found = await driver.execute_fetchall(compiled.sql, arguments)
-        return [dict(zip(compiled.names, each, strict=True)) for each in found]
-
-    async def close(self) -> None:
-        """Give back the writing connection too."""
-        if self._writer is not None:
-            await self._writer.close()
-            self._writer = None
-        await super().close()
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
 UNREACHABLE = (OSError, PoolTimeout, OperationalError, InterfaceError)
 """What says so of any database, beside what the drivers raise. A time that ran out is an `OSError`."""
 
@@ -332,6 +251,8 @@ def open_engine(
 ) -> Engine:
     """The engine that a database URL names: `sqlite:///…` or `postgresql://…`."""
     if url.startswith("sqlite:"):
+        from heliograph.store.sqlite import SqliteEngine
+
         return SqliteEngine(url, sandbox=sandbox)
     from heliograph.store.postgres import PostgresEngine
 

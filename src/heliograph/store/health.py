@@ -15,8 +15,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from heliograph.clock import SystemClock
-from heliograph.store.engine import Engine, SqliteEngine, StoreUnavailable
+from heliograph.store.engine import Engine, StoreUnavailable
 from heliograph.store.schema import SchemaState, schema_state
+from heliograph.store.sqlite import SqliteEngine
 from heliograph.store.tables import schema_version, test_clock
 
 _LOSS = "a power loss can take messages that were acknowledged"
