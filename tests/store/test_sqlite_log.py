@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from heliograph.store import sqlite
 from heliograph.store.engine import open_engine
 from heliograph.store.sqlite import CHANGES_OF_LOG
 from heliograph.store.store import Store
@@ -46,6 +47,16 @@ async def test_what_is_in_the_log_gets_into_the_file_while_the_store_is_open(sto
             return size(file) > before
 
         await seen(grown)
+
+
+@on_sqlite
+async def test_while_somebody_writes_it_begins_anew(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "PAGES_OF_LOG", CHANGES_OF_LOG)
+    longest = 0
+    for _ in range(40):
+        await write(store)
+        longest = max(longest, size(Path(f"{file}-wal")))
+    assert longest < size(file) / 2
 
 
 @on_sqlite

@@ -25,7 +25,10 @@ CHANGES_OF_LOG = 1_000
 """After how many changed rows the log is put into the file, beside whoever writes."""
 
 PAGES_OF_LOG = 16_000
-"""At how many pages of the log, of 4 KiB, a commit does so itself: then those beside it do not keep up."""
+"""At how many pages, of 4 KiB, the log is to begin anew: then the writer waits for what is left of it to be put."""
+
+UTMOST_PAGES_OF_LOG = 64_000
+"""At how many whoever commits puts the log into the file, as SQLite has it by itself: if all of this is of no avail."""
 
 SQLITE_UNREACHABLE = (sqlite3.OperationalError,)
 
@@ -94,11 +97,17 @@ class SqliteEngine(Engine):
             self._checkpoint = asyncio.create_task(self._put_log(), name="checkpoint")
 
     async def _put_log(self) -> None:
-        """Put into the file what no reader needs in the log. Nobody waits for it, and nothing hangs on it."""
+        """Put into the file what the log has now. Nothing hangs on it; unless the log is long, nobody waits for it."""
         try:
-            await self.fetch(text("PRAGMA wal_checkpoint(PASSIVE)"))
+            if await self._pages_put() >= PAGES_OF_LOG:
+                # It begins anew once all of it is put; and while somebody writes, there is always more.
+                async with self._writing:
+                    await self._pages_put()
         except StoreUnavailable as error:
             logger.warning("the log of SQLite was not put into its file", action="checkpoint_failed", reason=str(error))
+
+    async def _pages_put(self) -> int:
+        return int((await self.fetch(text("PRAGMA wal_checkpoint(PASSIVE)")))[0]["checkpointed"])
 
     async def run_batch(
         self, driver: Any, batch: Batch, rows: Sequence[tuple[Any, ...]], scalars: Mapping[str, Any]
@@ -126,7 +135,7 @@ def _prepare(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={BUSY_MS}",
-        f"wal_autocheckpoint={PAGES_OF_LOG}",
+        f"wal_autocheckpoint={UTMOST_PAGES_OF_LOG}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
