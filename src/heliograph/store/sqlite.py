@@ -100,7 +100,7 @@ class SqliteEngine(Engine):
         """Put into the file what the log has now. Nothing hangs on it; unless the log is long, nobody waits for it."""
         try:
             if await self._pages_put() >= PAGES_OF_LOG:
-                # It begins anew once all of it is put. While somebody writes there is always more, less after each time.
+                # It begins anew once all of it is put. While somebody writes there is more each time, but less.
                 await self._pages_put()
                 async with self._writing:
                     await self._pages_put()
