@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from heliograph.dispatch.rerouting import told_lately
 from heliograph.domain.lifecycle import Status
-from heliograph.server import CannotServe, _started, listen, load_tables, running
+from heliograph.server import CannotServe, listen, load_tables, running, started
 from heliograph.settings import Settings, load
 from heliograph.store.engine import StoreUnavailable, open_engine
 from heliograph.store.schema import UnusableSchema, migrate
@@ -134,7 +134,7 @@ async def test_whatever_becomes_of_a_stop_the_others_are_stopped_and_the_first_e
     faults = [None, StoreUnavailable("away"), OSError("later"), None]
     parts = [Part(str(number), said, fault) for number, fault in enumerate(reversed(faults))]
     with capture_logs() as logs, pytest.raises(StoreUnavailable, match="away"):
-        async with _started(parts):
+        async with started(parts):
             pass
     assert said == ["3", "2", "1", "0"]
     assert [each["service"] for each in logs if each.get("action") == "stop_failed"] == ["2", "1"]
@@ -143,7 +143,7 @@ async def test_whatever_becomes_of_a_stop_the_others_are_stopped_and_the_first_e
 async def test_what_went_wrong_before_is_not_hidden_by_a_stop() -> None:
     said: list[str] = []
     with pytest.raises(CannotServe, match="no port"):
-        async with _started([Part("first", said), Part("last", said, OSError("later"))]):
+        async with started([Part("first", said), Part("last", said, OSError("later"))]):
             raise CannotServe("no port")
     assert said == ["last", "first"]
 

@@ -161,8 +161,8 @@ async def running(
     store = open_store(settings)
     try:
         await _prepare(store.engine, settings.database.url)
-        async with _started([store]), _serving(settings, store, tables, role, listening) as base_url:
-            yield await _introduce(store, settings, base_url, role)
+        async with started([store]), _serving(settings, store, tables, role, listening) as base_url:
+            yield await introduce(store, settings, base_url, role)
     finally:
         if listening is not None:
             listening.close()
@@ -181,18 +181,18 @@ def _check_role(role: Role, database: str) -> None:
 async def _serving(
     settings: Settings, store: Store, tables: Tables, role: Role, listening: socket.socket | None
 ) -> AsyncIterator[str]:
-    parts = _parts(settings, store, tables)
+    parts = assemble(settings, store, tables)
     base_url = "" if listening is None else address(settings, listening)
     own = base_url if settings.sandbox.enabled else None
     domains = link_bases(settings.links.domains, settings.links.public_scheme, own)
     carriers = ", ".join(_carriers(settings)) or "none"
     said = {"role": role.value, "base_url": base_url, "carriers": carriers}
-    presence = _presence(store, parts, role)
+    presence = presence_of(store, parts, role)
     context = replace(parts.context, link_bases=domains)
     app = create_health_app(store.engine) if role is Role.WORKER else create_app(context)
     http = [] if listening is None else [_Http(app, listening)]
     working = [parts.wiring.accepting] if role is Role.API else parts.working
-    async with _started([presence, *working, *http]):
+    async with started([presence, *working, *http]):
         logger.info("the server has started", action="started", **said)
         try:
             yield base_url
@@ -201,7 +201,8 @@ async def _serving(
     logger.info("the server has stopped", action="stopped", **said)
 
 
-def _presence(store: Store, parts: "_Parts", role: Role) -> Presence:
+def presence_of(store: Store, parts: "Parts", role: Role) -> Presence:
+    """Who tells the other processes of this one, by what it is made of."""
     names = () if role is Role.API else tuple(each.name for each in parts.wiring.carriers)
     return Presence(store, this_process(parts.node, role, names), parts.wiring.in_hand)
 
@@ -213,7 +214,7 @@ def _carriers(settings: Settings) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """What a server is made of."""
 
     node: str
@@ -224,7 +225,7 @@ class _Parts:
     context: ApiContext
 
 
-def _parts(settings: Settings, store: Store, tables: Tables) -> _Parts:
+def assemble(settings: Settings, store: Store, tables: Tables) -> Parts:
     """What sends, and what the API works with.
 
     Without a carrier messages are taken and kept, nothing is claimed, and what waits past its validity expires.
@@ -259,7 +260,7 @@ def _parts(settings: Settings, store: Store, tables: Tables) -> _Parts:
         own_numbers=settings.numbers.self_service,
         limits=_request_limits(settings, store),
     )
-    return _Parts(node, wiring, [http, webhooks, *wiring.services, jobs], context)
+    return Parts(node, wiring, [http, webhooks, *wiring.services, jobs], context)
 
 
 def _billing(settings: Settings) -> Billing:
@@ -333,7 +334,8 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _started(services: Sequence[Service]) -> AsyncIterator[None]:
+async def started(services: Sequence[Service]) -> AsyncIterator[None]:
+    """Services that run, in the order of starting, for as long as the context lasts; raises what any of them raised."""
     begun: list[Service] = []
     try:
         for service in services:
@@ -415,7 +417,7 @@ def address(settings: Settings, listening: socket.socket) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}"
 
 
-async def _introduce(store: Store, settings: Settings, base_url: str, role: Role) -> Running:
+async def introduce(store: Store, settings: Settings, base_url: str, role: Role) -> Running:
     """In the sandbox, a first organisation and a new key for this start; elsewhere only the address."""
     if not settings.sandbox.enabled or role is not Role.SERVE:
         await store.webhook_keys.ensure_all(store.clock.now())

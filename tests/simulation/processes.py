@@ -263,9 +263,9 @@ class Node:
                 return
 
     async def _serve(self, store: Any) -> None:
-        parts = server._parts(self._settings, store, self._tables)
-        services = [store, server._presence(store, parts, Role.SERVE), *parts.working]
-        async with server._started(services):
+        parts = server.assemble(self._settings, store, self._tables)
+        services = [store, server.presence_of(store, parts, Role.SERVE), *parts.working]
+        async with server.started(services):
             self._app = create_app(parts.context)
             self.up.set()
             await self._stopping.wait()

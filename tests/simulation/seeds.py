@@ -104,7 +104,7 @@ def make_template(folder: Path) -> Template:
         await migrate(settings.database.url)
         store = server.open_store(settings)
         await store.start()
-        running = await server._introduce(store, settings, "", Role.SERVE)
+        running = await server.introduce(store, settings, "", Role.SERVE)
         await store.stop()
         assert running.api_key is not None
         assert running.from_number is not None
