@@ -37,6 +37,10 @@ SOON = SECOND
 READS = 20
 LINES_A_SECOND = 30
 """What a server may log while it cannot write. One that tried again without a pause would log thousands."""
+BUSY = 0.5
+"""How much of a processor it may use meanwhile, beside what it does for the messages that it could take after all."""
+A_MESSAGE = 0.005
+"""Seconds of a processor that one of those may cost, all of its way."""
 NEVER_OVER: dict[str, object] = {**PATIENT, "lease": "120s"}
 """No lease ends while a disk is full: what is known of a message must not end as unknown."""
 
@@ -101,7 +105,7 @@ Filled = Callable[[Run, Server], Awaitable[None]]
 async def full(disk: SmallDisk, run: Run, server: Server) -> None:
     """Nothing more can be written down; what was, can be read."""
     async with minds_changed(run, server):
-        with calm(server):
+        with calm(run, server):
             async with disk.kept_full():
                 await refused(run)
                 await read(run, server, {200})
@@ -111,7 +115,7 @@ async def log_full(postgres: SmallPostgres, run: Run, server: Server) -> None:
     """No change can be logged: PostgreSQL panics. It may recover on what is left of its log, and panic once more."""
     panics = postgres.log.count("PANIC")
     async with minds_changed(run, server):
-        with calm(server):
+        with calm(run, server):
             async with postgres.wal.kept_full():
                 await refused(run)
                 await read(run, server, {200, 503})
@@ -151,16 +155,19 @@ async def read(run: Run, server: Server, statuses: Collection[int]) -> None:
 
 
 @contextmanager
-def calm(server: Server) -> Iterator[None]:
+def calm(run: Run, server: Server) -> Iterator[None]:
     """A server tries again and again, with pauses, and says so in some lines.
 
-    What it uses of a processor is shown and decides nothing: on a busy machine each try costs more.
+    PostgreSQL comes back between two panics, and then there is work.
     """
     began, used, lines = monotonic(), processor_time(server.pid), server.written.count("\n")
+    taken = len(run.ledger.acknowledged)
     yield
     seconds = (monotonic() - began) / SECOND
     used, lines = processor_time(server.pid) - used, server.written.count("\n") - lines
-    print(f"full for {seconds:.1f} s: {used:.2f} s of a processor, {lines} lines of log")
+    taken = len(run.ledger.acknowledged) - taken
+    print(f"full for {seconds:.1f} s: {used:.2f} s of a processor, {lines} lines of log, {taken} messages taken")
+    assert used < BUSY * seconds + A_MESSAGE * taken
     assert lines < LINES_A_SECOND * seconds
 
 
