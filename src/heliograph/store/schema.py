@@ -16,6 +16,7 @@ from heliograph.domain.instant import Instant, to_text
 from heliograph.log import get_logger
 from heliograph.store.engine import Engine, translated
 from heliograph.store.partition_ddl import BOUNDARY, LOCK_WAIT, LOOK_AGAIN, forgo, moment_of, not_now, prepare
+from heliograph.store.sqlite import SqliteEngine
 from heliograph.store.tables import SCHEMA_VERSION, metadata, schema_version
 
 if TYPE_CHECKING:
@@ -104,12 +105,10 @@ async def _migrate_sqlite(url: str) -> None:
     # It imports the ORM, as `Engine.sqlalchemy` says; so below.
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from heliograph.store.sqlite import SQLITE_UNREACHABLE
-
     engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"))
     _in_one_transaction(engine)
     try:
-        with translated(SQLITE_UNREACHABLE):
+        with translated(SqliteEngine.unreachable):
             async with engine.begin() as connection:
                 if await connection.run_sync(_is_behind):
                     await connection.run_sync(_upgrade)

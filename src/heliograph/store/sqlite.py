@@ -30,14 +30,12 @@ PAGES_OF_LOG = 16_000
 UTMOST_PAGES_OF_LOG = 64_000
 """At how many whoever commits puts the log into the file, as SQLite has it by itself: if all of this is of no avail."""
 
-SQLITE_UNREACHABLE = (sqlite3.OperationalError,)
-
 
 class SqliteEngine(Engine):
     """SQLite by aiosqlite."""
 
     driver_error = sqlite3.Error
-    unreachable = SQLITE_UNREACHABLE
+    unreachable = (sqlite3.OperationalError,)
 
     def __init__(self, url: str, *, sandbox: bool) -> None:
         engine = sqlalchemy.create_engine(
